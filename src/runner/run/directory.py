@@ -1,0 +1,56 @@
+"""Where everything of a run lies: the only file that knows a file name inside a run directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FORMAT_VERSION = 1  # written into run.json; a directory of a newer format is refused
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The paths of one run; nothing is created by naming them."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def status(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def lease(self) -> Path:
+        return self.path / "lease.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def plots(self) -> Path:
+        return self.path / "plots"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"  # a link, with checkpoint.dir
+
+    def log_of_rank(self, rank: int) -> Path:
+        return self.logs / f"rank_{rank}.log"
+
+    def tracker(self, name: str) -> Path:
+        """Return the file in which the tracker `name` remembers its run and what was delivered."""
+        return self.path / "trackers" / f"{name}.json"

@@ -1,0 +1,76 @@
+"""The journal `metrics.jsonl`: every logged value once, append-only; trackers mirror it.
+
+One JSON object a line:
+
+    {"step": 50, "epoch": 0.5, "time": 1790000000.0, "split": "train", "values": {"loss": 0.7}}
+
+Splits: `train` (means since the last row), `evaluation`, `test`, and `speed`, whose values depend
+on the machine. After a resume, steps that run again produce the same rows: the first-written row
+stands.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the journal; `epoch` is fractional, `time` is seconds since 1970."""
+
+    step: int
+    epoch: float
+    time: float
+    split: str
+    values: dict[str, float]
+
+
+class Journal:
+    """The journal open for appending, by one process."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _drop_torn_line(path)
+        self._known = {(row.step, row.split) for row in read_journal(path)}
+        self._file = path.open("a", encoding="utf-8")
+
+    def append(self, row: Row) -> bool:
+        """Write `row` unless its step and split are there already; return whether it was."""
+        if (row.step, row.split) in self._known:
+            return False
+        self._known.add((row.step, row.split))
+        self._file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+        self._file.flush()
+        return True
+
+    def sync(self) -> None:
+        """Make all rows survive a power loss; called before a checkpoint that builds on them."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.sync()
+        self._file.close()
+
+
+def read_journal(path: Path) -> list[Row]:
+    """Return the whole rows of the journal at `path`; an absent file has none."""
+    return list(_rows(path)) if path.exists() else []
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):  # else another process is in the middle of writing it
+                yield Row(**json.loads(line))
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off what a kill left of a half-written last line."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)

@@ -1,0 +1,158 @@
+"""The lease on a run directory: two jobs never work in one at once.
+
+The holder writes who it is and renews a heartbeat. A lease is free when its holder's process on
+this host is gone, or when it is the same SLURM job started again. A holder on another host is
+believed dead when its heartbeat has not moved for `patience_seconds` on the observer's own
+monotonic clock: no two machines' clocks are compared. Decisions are made under a lock file, so that
+of two who find a dead lease only one takes it.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runner.errors import RunError
+from runner.files import write_json_atomically
+
+HEARTBEAT_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0
+
+
+class Lease:
+    """A lease held by this process, renewed by a thread until `release`."""
+
+    def __init__(self, path: Path, on_beat: Callable[[], None]) -> None:
+        self._path = path
+        self._on_beat = on_beat
+        self._holder: dict[str, Any] = {**_this_process(), "token": uuid.uuid4().hex, "beat": 0}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+
+    def acquire(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """Take the lease, or raise RunError naming who holds it."""
+        deadline = time.monotonic() + patience_seconds
+        seen = _read(self._path)
+        while True:
+            with _locked(self._path):
+                current = _read(self._path)
+                if current is None or _is_gone(current):
+                    return self._take()
+                if _is_here(current):
+                    raise RunError(_held_message(self._path, current))
+                if current != seen:  # the heartbeat moved: alive, on another host
+                    raise RunError(_held_message(self._path, current))
+                if time.monotonic() >= deadline:
+                    return self._take()
+            time.sleep(min(1.0, patience_seconds / 10))
+
+    def stop_beating(self) -> None:
+        """End the heartbeat, and with it the calls of `on_beat`; the lease stays."""
+        self._stop.set()
+        self._thread.join()
+
+    def release(self) -> None:
+        """Give the lease back."""
+        self.stop_beating()
+        with _locked(self._path):
+            if (_read(self._path) or {}).get("token") == self._holder["token"]:
+                self._path.unlink()
+
+    def _take(self) -> None:
+        write_json_atomically(self._path, self._holder)
+        self._thread.start()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            self._holder["beat"] += 1
+            try:
+                write_json_atomically(self._path, self._holder)
+                self._on_beat()
+            except OSError:  # a full disk must not end the heartbeat; the next one tries again
+                continue
+
+
+def is_held(path: Path) -> bool:
+    """Return whether somebody may be behind the lease at `path`; waits for nobody's heartbeat."""
+    holder = _read(path)
+    return holder is not None and not _is_gone(holder)
+
+
+def _this_process() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "boot": _boot_id(),
+        "pid": os.getpid(),
+        "started": _start_time(os.getpid()),
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "slurm_restarts": os.environ.get("SLURM_RESTART_COUNT", "0"),
+    }
+
+
+def _is_here(holder: dict[str, Any]) -> bool:
+    return holder["host"] == socket.gethostname()
+
+
+def _is_gone(holder: dict[str, Any]) -> bool:
+    mine = _this_process()
+    same_job = holder["slurm_job"] is not None and holder["slurm_job"] == mine["slurm_job"]
+    if same_job and holder["slurm_restarts"] != mine["slurm_restarts"]:
+        return True
+    if not _is_here(holder):
+        return False
+    if holder["boot"] != mine["boot"]:
+        return True
+    return _start_time(holder["pid"]) != holder["started"]
+
+
+def _held_message(path: Path, holder: dict[str, Any]) -> str:
+    return (
+        f"{path.parent} is in use by process {holder['pid']} on {holder['host']}: wait for it, "
+        "stop it, or use another directory"
+    )
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux: a process id reused after a reboot is told apart by its start time
+        return ""
+
+
+def _start_time(pid: int) -> str | None:
+    """Return when the process started, as its system tells it, or None if there is none."""
+    try:
+        # The command in parentheses may hold spaces; the 22nd field counts from behind it.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] == "Z" else fields[19]
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return None
+    import psutil
+
+    try:
+        return str(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,98 @@
+"""`run.json`: where a run comes from: command, code, versions, machine, and every job on it."""
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from runner.errors import RunError
+from runner.files import write_json_atomically
+from runner.run.directory import FORMAT_VERSION
+
+_PACKAGES = ("runner", "torch", "numpy", "hydra-core", "omegaconf", "mlflow", "safetensors")
+
+
+def first_provenance(*, name: str, id: str) -> dict[str, Any]:
+    """Return what is known of a run when it starts; its jobs come later."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "id": id,
+        "name": name,
+        "code": code_state(Path.cwd()),
+        "versions": _versions(),
+        "machine": _machine(),
+        "jobs": [],
+    }
+
+
+def job_entry(*, command: list[str], overrides: list[str]) -> dict[str, Any]:
+    """Return what is known of one job when it starts."""
+    return {
+        "command": command,
+        "overrides": overrides,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "time": round(time.time(), 3),
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+    }
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Return the content of run.json; RunError for what is no run or of a newer format."""
+    try:
+        provenance = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error
+    version = provenance.get("format_version", 0)
+    if version > FORMAT_VERSION:
+        raise RunError(
+            f"{path.parent} has format {version}, this runner reads up to {FORMAT_VERSION}: "
+            "use a newer runner"
+        )
+    return provenance
+
+
+def write_provenance(path: Path, provenance: dict[str, Any]) -> None:
+    """Replace run.json."""
+    write_json_atomically(path, provenance)
+
+
+def code_state(folder: Path) -> dict[str, str | None]:
+    """Return commit and uncommitted diff of the repository around `folder`; None without one."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    return {"commit": commit, "diff": commit and _git(folder, "diff", "HEAD")}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=20
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None  # no git, no repository, no commit: then there is nothing to tell
+    return done.stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "system": platform.platform(),
+        "processors": os.cpu_count(),
+        "executable": sys.executable,
+    }

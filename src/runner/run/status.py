@@ -1,0 +1,47 @@
+"""`status.json`: in which state a run is; and `lost`, which only a reader can see."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from runner.errors import RunError
+from runner.files import write_json_atomically
+from runner.run.directory import RunDirectory
+from runner.run.lease import is_held
+
+STATES = ("queued", "running", "preempted", "failed", "cancelled", "pruned", "completed", "lost")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """State of a run, the last step known, how many jobs worked on it, and why it failed."""
+
+    state: str
+    step: int = 0
+    jobs: int = 0
+    error: str | None = None
+    score: float | None = None  # the best value of trainer.best_metric
+    best_step: int | None = None
+
+
+def read_status(directory: RunDirectory) -> Status | None:
+    """Return the status as a reader should see it: `lost` if nobody is behind a `running`."""
+    status = read_raw_status(directory.status)
+    if status is not None and status.state == "running" and not is_held(directory.lease):
+        return Status(**{**asdict(status), "state": "lost"})
+    return status
+
+
+def read_raw_status(path: Path) -> Status | None:
+    """Return what `path` says, or None if there is no such file."""
+    try:
+        return Status(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def write_status(path: Path, status: Status) -> None:
+    """Replace the status file."""
+    write_json_atomically(path, asdict(status))

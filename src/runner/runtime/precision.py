@@ -1,0 +1,31 @@
+"""In which number format a run computes: autocast, gradient scaling and TF32."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+
+import torch
+from torch.amp.grad_scaler import GradScaler
+
+from runner.config.options import PrecisionOptions
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision:
+    """The contexts and the scaler of one number format on one device.
+
+    `autocast()` gives the context of a forward pass. `scaler` keeps small fp16 gradients from
+    vanishing (Micikevicius et al. 2018, "Mixed Precision Training") and does nothing in the other
+    formats.
+    """
+
+    def __init__(self, options: PrecisionOptions, device: torch.device) -> None:
+        if device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = options.tf32
+            torch.backends.cudnn.allow_tf32 = options.tf32
+        self.autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+        if options.autocast is not None:
+            dtype = DTYPES[options.autocast]
+            self.autocast = partial(torch.autocast, device.type, dtype=dtype)
+        self.scaler = GradScaler(device.type, enabled=options.autocast == "fp16")

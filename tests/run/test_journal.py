@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from runner.run.journal import Journal, Row, read_journal
+
+
+def row(step: int, loss: float = 1.0, split: str = "train") -> Row:
+    return Row(step=step, epoch=0.5, time=12.0, split=split, values={"loss": loss})
+
+
+def test_rows_are_read_back(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "metrics.jsonl")
+    assert journal.append(row(1)) and journal.append(row(1, split="evaluation"))
+    journal.close()
+    assert read_journal(tmp_path / "metrics.jsonl") == [row(1), row(1, split="evaluation")]
+
+
+def test_the_first_written_row_stands(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    first = Journal(path)
+    first.append(row(1, loss=1.0))
+    first.close()
+    second = Journal(path)
+    assert not second.append(row(1, loss=2.0))
+    assert second.append(row(2))
+    second.close()
+    assert read_journal(path) == [row(1, loss=1.0), row(2)]
+
+
+@pytest.mark.parametrize("cut", [1, 10, 40])
+def test_a_torn_last_line_is_dropped_and_written_again(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "metrics.jsonl"
+    journal = Journal(path)
+    journal.append(row(1))
+    journal.append(row(2))
+    journal.close()
+    path.write_bytes(path.read_bytes()[:-cut])
+    again = Journal(path)
+    assert again.append(row(2))
+    again.close()
+    assert read_journal(path) == [row(1), row(2)]
+
+
+def test_a_reader_ignores_a_line_that_is_being_written(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    journal = Journal(path)
+    journal.append(row(1))
+    with path.open("a") as file:
+        file.write('{"step": 2, "epo')
+    assert read_journal(path) == [row(1)]
+    journal.close()

@@ -1,0 +1,84 @@
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from runner.errors import Interrupted, RunError
+from runner.run.directory import RunDirectory
+from runner.run.session import JobDescription, open_session
+from runner.run.status import read_status
+
+
+def description(**changes: object) -> JobDescription:
+    defaults = {"name": "n", "config": {"seed": 1}, "overrides": ["seed=1"], "command": ["c"]}
+    return JobDescription(**{**defaults, **changes})  # type: ignore[arg-type]
+
+
+def test_the_status_tells_what_happened(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with open_session(directory, description()) as session:
+        session.standing = lambda: {"step": 7, "score": 0.5}
+        running = read_status(directory)
+    done = read_status(directory)
+    assert running is not None and done is not None
+    assert (running.state, running.jobs) == ("running", 1)
+    assert (done.state, done.step, done.score, done.error) == ("completed", 7, 0.5, None)
+    assert not directory.lease.exists()
+
+
+@pytest.mark.parametrize(
+    ("failure", "state"),
+    [
+        (Interrupted(signal.SIGTERM), "preempted"),
+        (KeyboardInterrupt(), "cancelled"),
+        (ValueError("no luck"), "failed"),
+        (SystemExit(3), "failed"),
+    ],
+)
+def test_an_ended_job_leaves_its_reason(tmp_path: Path, failure: BaseException, state: str) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(type(failure)), open_session(directory, description()):
+        raise failure
+    status = read_status(directory)
+    assert status is not None and status.state == state
+    assert (status.error is not None) == (state == "failed")
+
+
+def test_an_unfinished_run_is_continued_and_a_finished_one_is_not(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(Interrupted), open_session(directory, description()) as session:
+        first_id = session.id
+        raise Interrupted(15)
+    with open_session(directory, description(overrides=["seed=1", "x=2"])) as session:
+        assert session.id == first_id
+    provenance = json.loads(directory.provenance.read_text())
+    assert [job["overrides"] for job in provenance["jobs"]] == [["seed=1"], ["seed=1", "x=2"]]
+    with pytest.raises(RunError, match="finished run"), open_session(directory, description()):
+        pytest.fail("entered a finished run")
+    status = read_status(directory)
+    assert status is not None and (status.state, status.jobs) == ("completed", 2)
+    with open_session(directory, description(), continue_completed=True):
+        pass
+
+
+def test_a_running_run_without_a_holder_is_lost(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with open_session(directory, description()):
+        content = directory.status.read_text()
+    directory.status.write_text(content)
+    status = read_status(directory)
+    assert status is not None and status.state == "lost"
+
+
+def test_a_directory_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with open_session(directory, description()):
+        pass
+    provenance = json.loads(directory.provenance.read_text())
+    directory.provenance.write_text(json.dumps({**provenance, "format_version": 99}))
+    with (
+        pytest.raises(RunError, match="format 99"),
+        open_session(directory, description(), continue_completed=True),
+    ):
+        pytest.fail("entered a directory of a newer format")
