@@ -1,0 +1,84 @@
+"""The manifest of a checkpoint: written last, it lists every file with size and checksum.
+
+A directory without a valid manifest is no checkpoint.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from runner.errors import CheckpointError
+from runner.files import write_json_atomically
+
+NAME = "manifest.json"
+FORMAT_VERSION = 1
+_STEP = re.compile(r"step_(\d{8,})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """Size in bytes and SHA-256 of one file."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a committed checkpoint consists of."""
+
+    step: int
+    files: dict[str, FileEntry]
+    tied: dict[str, str] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+
+def committed_steps(root: Path) -> list[int]:
+    """Return the steps whose directory in `root` has a manifest, oldest first; checks no file."""
+    if not root.is_dir():
+        return []
+    named = ((_STEP.fullmatch(path.name), path) for path in root.iterdir())
+    return sorted(int(match[1]) for match, path in named if match and (path / NAME).is_file())
+
+
+def write_manifest(directory: Path, *, step: int, tied: dict[str, str]) -> None:
+    """Describe all files of `directory` in its manifest."""
+    files = {path.name: _entry(path) for path in sorted(directory.iterdir())}
+    manifest = Manifest(step=step, files=files, tied=tied)
+    write_json_atomically(directory / NAME, asdict(manifest))
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Return the manifest of `directory` without looking at the files, or raise CheckpointError."""
+    try:
+        raw = json.loads((directory / NAME).read_text(encoding="utf-8"))
+        version = raw["format_version"]
+        if version > FORMAT_VERSION:
+            raise CheckpointError(
+                f"{directory} has format {version}, this runner reads up to {FORMAT_VERSION}: "
+                "use a newer runner"
+            )
+        raw["files"] = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
+        return Manifest(**raw)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{directory / NAME} cannot be read: {error}") from error
+
+
+def verified_manifest(directory: Path) -> Manifest:
+    """Return the manifest after checking all files; CheckpointError names the first wrong one."""
+    manifest = read_manifest(directory)
+    for name, expected in manifest.files.items():
+        path = directory / name
+        if not path.is_file() or path.stat().st_size != expected.size:
+            raise CheckpointError(f"{path} is missing or cut off")
+        if _entry(path) != expected:
+            raise CheckpointError(f"{path} is damaged: its checksum differs")
+    return manifest
+
+
+def _entry(path: Path) -> FileEntry:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(size=path.stat().st_size, sha256=digest)

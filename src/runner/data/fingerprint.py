@@ -1,0 +1,40 @@
+"""Recognise data again: a run continues on the data it began with, or is refused."""
+
+import hashlib
+from typing import Any
+
+import torch
+from torch.utils.data import TensorDataset
+
+from runner.data.data import Data, MapDataset
+
+
+def fingerprint(data: Data) -> dict[str, str]:
+    """Return one short text for each split: its length and a hash of what is cheap to read.
+
+    A dataset may say more by an attribute `fingerprint` (a text); text datasets give their texts,
+    TensorDatasets their tensors.
+    """
+    return {
+        name: f"{len(dataset)}:{_digest(_essence(dataset))}"
+        for name, dataset in data.splits().items()
+    }
+
+
+def _essence(dataset: MapDataset) -> Any:
+    if hasattr(dataset, "fingerprint"):
+        return dataset.fingerprint
+    if hasattr(dataset, "texts"):
+        return "\n".join(dataset.texts)
+    if isinstance(dataset, TensorDataset):
+        return b"".join(_bytes(tensor) for tensor in dataset.tensors)
+    return type(dataset).__qualname__
+
+
+def _bytes(tensor: torch.Tensor) -> bytes:
+    return tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().tobytes()
+
+
+def _digest(essence: Any) -> str:
+    content = essence if isinstance(essence, bytes) else str(essence).encode()
+    return hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -1,0 +1,142 @@
+"""Loaders: the batches of a split, from any position, by this process or by workers."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from runner.config.options import LoaderOptions
+from runner.data.data import MapDataset
+from runner.data.order import BatchOrder, SampleKey
+from runner.runtime.seeds import preserved_cpu_generators, seed_sample
+
+
+class Loader:
+    """Batches of one dataset in a reproducible order."""
+
+    def __init__(
+        self,
+        dataset: MapDataset,
+        order: BatchOrder,
+        *,
+        seed: int,
+        num_workers: int,
+        collate: Callable[[list[Any]], Any] | None = None,
+        pin_memory: bool = False,
+    ) -> None:
+        self._order = order
+        self._loader = DataLoader(
+            _keyed(dataset, seed),
+            batch_sampler=order,
+            collate_fn=collate,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            pin_memory=pin_memory,
+            # Not fork: other threads are alive. Their own generator: else each iteration would take
+            # a number from the one that dropout uses.
+            multiprocessing_context=_worker_context() if num_workers else None,
+            generator=torch.Generator(),
+        )
+
+    def __len__(self) -> int:
+        """Return the number of micro-batches of a whole epoch."""
+        return len(self._order)
+
+    def batches(self, *, epoch: int = 0, start: int = 0) -> Iterator[Any]:
+        """Yield the micro-batches of epoch `epoch` from number `start` on."""
+        self._order.start_at(epoch, start)
+        return iter(self._loader)
+
+
+def train_loader(
+    dataset: MapDataset,
+    options: LoaderOptions,
+    *,
+    seed: int,
+    collate: Callable[[list[Any]], Any] | None,
+    pin_memory: bool,
+    max_batches: int = 0,
+) -> Loader:
+    """Return the loader of the training split; `max_batches` shortens every epoch (0: whole)."""
+    order = BatchOrder(
+        length=len(dataset),
+        batch_size=options.batch_size,
+        seed=seed,
+        shuffle=options.shuffle,
+        drop_last=options.drop_last,
+        max_batches=max_batches,
+    )
+    return Loader(
+        dataset,
+        order,
+        seed=seed,
+        num_workers=options.num_workers,
+        collate=collate,
+        pin_memory=pin_memory,
+    )
+
+
+def evaluation_loader(
+    dataset: MapDataset,
+    options: LoaderOptions,
+    *,
+    seed: int,
+    collate: Callable[[list[Any]], Any] | None,
+    pin_memory: bool,
+    max_batches: int = 0,
+) -> Loader:
+    """Return a loader that gives every sample of `dataset` once, in its own order."""
+    order = BatchOrder(
+        length=len(dataset),
+        batch_size=options.evaluation_batch_size or options.batch_size,
+        max_batches=max_batches,
+    )
+    return Loader(
+        dataset,
+        order,
+        seed=seed,
+        num_workers=options.num_workers,
+        collate=collate,
+        pin_memory=pin_memory,
+    )
+
+
+def _worker_context() -> multiprocessing.context.ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch"])  # a worker then starts in milliseconds
+    return context
+
+
+def _keyed(dataset: MapDataset, seed: int) -> Dataset[Any]:
+    if isinstance(dataset, TensorDataset) or getattr(dataset, "deterministic", False):
+        return _Deterministic(dataset)
+    return _Seeded(dataset, seed)
+
+
+class _Deterministic(Dataset[Any]):
+    """A dataset asked by (epoch, index) that needs no random numbers."""
+
+    def __init__(self, dataset: MapDataset) -> None:
+        self._dataset = dataset
+
+    def __getitems__(self, keys: list[SampleKey]) -> list[Any]:
+        dataset = self._dataset
+        return [dataset[index] for _, index in keys]
+
+
+class _Seeded(Dataset[Any]):
+    """A dataset asked by (epoch, index), whose every sample is made from numbers of its own."""
+
+    def __init__(self, dataset: MapDataset, seed: int) -> None:
+        self._dataset = dataset
+        self._seed = seed
+
+    def __getitems__(self, keys: list[SampleKey]) -> list[Any]:
+        samples = []
+        with preserved_cpu_generators():
+            for epoch, index in keys:
+                seed_sample(self._seed, epoch, index)
+                samples.append(self._dataset[index])
+        return samples

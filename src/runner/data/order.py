@@ -1,0 +1,69 @@
+"""In which order samples are seen: a function of (seed, epoch, position) and of nothing else.
+
+Neither the number of workers nor the place where a run was cut changes it, and finding the place
+again costs the same at any depth: the batches before it are never made.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import Sampler
+
+from runner.runtime.seeds import seeded_generator
+
+_ORDER = 0x6F72646572  # keeps the stream of the order apart from those of the samples
+
+SampleKey = tuple[int, int]  # (epoch, index)
+
+
+def epoch_order(*, seed: int, epoch: int, length: int, shuffle: bool) -> Sequence[int]:
+    """Return the indices of one epoch in the order in which they are seen."""
+    if not shuffle:
+        return range(length)
+    return torch.randperm(length, generator=seeded_generator(_ORDER, seed, epoch)).tolist()
+
+
+class BatchOrder(Sampler[list[SampleKey]]):
+    """The micro-batches of one epoch, from any position on.
+
+    `start_at` chooses the epoch and the first micro-batch of the next iteration; the object can so
+    be used epoch after epoch by one loader, whose workers then live on.
+    """
+
+    def __init__(
+        self,
+        *,
+        length: int,
+        batch_size: int,
+        seed: int = 0,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        max_batches: int = 0,
+    ) -> None:
+        self._length = length
+        self._batch_size = batch_size
+        self._seed = seed
+        self._shuffle = shuffle
+        whole, rest = divmod(length, batch_size)
+        self._num_batches = whole + (rest > 0 and not drop_last)
+        if max_batches:
+            self._num_batches = min(self._num_batches, max_batches)
+        self._epoch = 0
+        self._first_batch = 0
+
+    def __len__(self) -> int:
+        """Return the number of micro-batches of a whole epoch."""
+        return self._num_batches
+
+    def start_at(self, epoch: int, batch: int) -> None:
+        """Let the next iteration give epoch `epoch` from micro-batch `batch` on."""
+        self._epoch, self._first_batch = epoch, batch
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        epoch = self._epoch
+        order = epoch_order(
+            seed=self._seed, epoch=epoch, length=self._length, shuffle=self._shuffle
+        )
+        for batch in range(self._first_batch, self._num_batches):
+            start = batch * self._batch_size
+            yield [(epoch, index) for index in order[start : start + self._batch_size]]

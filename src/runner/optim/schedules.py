@@ -1,0 +1,33 @@
+"""Learning-rate schedules that torch does not have in one piece."""
+
+import math
+from functools import partial
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+def cosine_with_warmup(
+    optimizer: Optimizer, *, total_steps: int, warmup: float = 0.05, final_factor: float = 0.0
+) -> LambdaLR:
+    """Return a schedule that rises linearly over `warmup`, a fraction of `total_steps`, then falls.
+
+    The fall is half a cosine, down to `final_factor` times the optimizer's learning rate
+    (Loshchilov and Hutter 2017, "SGDR", without restarts).
+    """
+    if not 0 <= warmup < 1:
+        raise ValueError(f"warmup is a fraction of all steps, 0 <= warmup < 1, got {warmup}")
+    if not 0 <= final_factor <= 1:
+        raise ValueError(f"final_factor must be between 0 and 1, got {final_factor}")
+    warmup_steps = round(warmup * total_steps)
+    factor = partial(
+        _factor, total_steps=total_steps, warmup_steps=warmup_steps, final_factor=final_factor
+    )
+    return LambdaLR(optimizer, factor)
+
+
+def _factor(step: int, *, total_steps: int, warmup_steps: int, final_factor: float) -> float:
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    progress = min(1.0, (step - warmup_steps) / max(1, total_steps - 1 - warmup_steps))
+    return final_factor + (1 - final_factor) * (1 + math.cos(math.pi * progress)) / 2
