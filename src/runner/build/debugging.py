@@ -1,0 +1,43 @@
+"""What the `debug` options change: shorter runs, fewer batches, closer looks."""
+
+from dataclasses import replace
+
+import torch
+from torch.utils.data import Subset
+
+from runner.config.options import Options
+from runner.data.data import Data, MapDataset
+
+FAST_STEPS = 3
+FAST_BATCHES = 2
+
+
+def apply_debug(options: Options) -> Options:
+    """Return `options` with the debug options worked in."""
+    debug = options.debug
+    torch.autograd.set_detect_anomaly(debug.detect_anomaly)
+    if not debug.fast_dev_run:
+        return options
+    return replace(
+        options,
+        trainer=replace(options.trainer, max_steps=FAST_STEPS, log_every_steps=1),
+        debug=replace(debug, limit_batches=debug.limit_batches or FAST_BATCHES),
+    )
+
+
+def debug_data(data: Data, options: Options) -> Data:
+    """Return `data`, or its first training batches as every split with debug.overfit_batches."""
+    num_batches = options.debug.overfit_batches
+    if not num_batches:
+        return data
+    few = _first(data.train, num_batches * options.loader.batch_size)
+    return replace(data, train=few, evaluation=few, test=None, augment=None)
+
+
+def _first(dataset: MapDataset, count: int) -> MapDataset:
+    subset = Subset(dataset, range(min(count, len(dataset))))  # type: ignore[arg-type]
+    for name in ("deterministic", "texts"):
+        if hasattr(dataset, name):
+            value = getattr(dataset, name)
+            setattr(subset, name, value[: len(subset)] if name == "texts" else value)
+    return subset

@@ -1,0 +1,35 @@
+"""Build the parts of a training from a config."""
+
+from collections.abc import Mapping
+
+import torch
+
+from runner.build.assemble import assemble
+from runner.config.instantiate import instantiate
+from runner.config.run_config import RunConfig
+from runner.runtime.seeds import seed_everything
+from runner.trackers.tracker import Tracker
+from runner.training.parts import Parts
+
+
+def build_parts(config: RunConfig, device: torch.device) -> Parts:
+    """Return what `config` describes, on `device`; the seed decides the first weights."""
+    seed_everything(config.seed)
+    scheduler = config.scheduler
+    return assemble(
+        data=instantiate(config.data, "data"),
+        model=instantiate(config.model, "model"),
+        task=instantiate(config.task, "task"),
+        optimizer=instantiate(config.optimizer, "optimizer"),
+        scheduler=None if scheduler is None else instantiate(scheduler, "scheduler"),
+        callbacks={
+            name: instantiate(node, f"callbacks.{name}") for name, node in config.callbacks.items()
+        },
+        options=config.options,
+        device=device,
+    )
+
+
+def build_trackers(config: RunConfig) -> Mapping[str, Tracker]:
+    """Return the trackers of `config` by name."""
+    return {name: instantiate(node, f"trackers.{name}") for name, node in config.trackers.items()}

@@ -1,0 +1,73 @@
+"""Build a reader from a run: the trained model with what it needs to read new pictures."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from runner.build.trained import trained_step
+from runner.checkpoint.store import CheckpointStore
+from runner.config.frozen import load_frozen
+from runner.config.instantiate import instantiate
+from runner.config.options import HardwareOptions
+from runner.config.run_config import RunConfig
+from runner.config.validate import validate
+from runner.data.pictures import find_pictures
+from runner.errors import RunError
+from runner.inference.predict import predict_pictures
+from runner.run.directory import RunDirectory
+from runner.runtime.device import prepare_hardware
+from runner.runtime.precision import Precision
+from runner.tasks.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A trained model that reads pictures."""
+
+    model: nn.Module
+    task: Task
+    preprocessor: Callable[[Image.Image], Tensor]
+    device: torch.device
+    precision: Precision
+
+    def read(self, paths: Iterable[Path]) -> Iterator[dict[str, str | float]]:
+        """Yield file, text and confidence (0-1) for each picture in `paths`, files or folders."""
+        readings = predict_pictures(
+            self.model,
+            self.task,
+            self.preprocessor,
+            find_pictures(paths),
+            device=self.device,
+            precision=self.precision,
+        )
+        return (asdict(reading) for reading in readings)
+
+
+def load_reader(path: Path, *, device: str = "auto", step: int | None = None) -> Reader:
+    """Return the reader that the run in `path` trained, with its best weights or those of `step`.
+
+    Its data need not be there. Raises RunnerError for a run that is none or reads no pictures.
+    """
+    directory = RunDirectory(path)
+    config = validate(load_frozen(directory.config))
+    place = prepare_hardware(HardwareOptions(device=device, threads=config.hardware.threads))
+    model = instantiate(config.model, "model")
+    CheckpointStore(directory.checkpoints).read_weights(trained_step(directory, step), model)
+    return Reader(
+        model=model.to(place).eval(),
+        task=instantiate(config.task, "task"),
+        preprocessor=_preprocessor(config, path),
+        device=place,
+        precision=Precision(config.precision, place),
+    )
+
+
+def _preprocessor(config: RunConfig, path: Path) -> Callable[[Image.Image], Tensor]:
+    node = config.data.get("preprocessor")
+    if not isinstance(node, dict):
+        raise RunError(f"{path} reads no pictures: its data has no preprocessor")
+    return instantiate(node, "data.preprocessor")

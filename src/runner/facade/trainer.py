@@ -1,0 +1,110 @@
+"""`Trainer`: the same core from Python, without Hydra.
+
+from runner import Data, Options, Trainer, TrainerOptions
+
+trainer = Trainer(
+    model=model,
+    task=Classification(num_classes=10),
+    data=Data(train=train_set, evaluation=evaluation_set),
+    optimizer=partial(torch.optim.AdamW, lr=1e-3),
+    options=Options(trainer=TrainerOptions(max_epochs=5)),
+)
+result = trainer.fit()
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from runner.build.assemble import assemble
+from runner.config.options import Options
+from runner.data.data import Data
+from runner.job.fit import Job, fit
+from runner.optim.optimization import OptimizerFactory, SchedulerFactory
+from runner.run.directory import RunDirectory
+from runner.run.identity import new_directory
+from runner.run.session import JobDescription
+from runner.runtime.device import prepare_hardware
+from runner.runtime.seeds import seed_everything
+from runner.tasks.task import Task
+from runner.trackers.mlflow import MLflowTracker
+from runner.trackers.tracker import Tracker
+from runner.training.callback import Callback
+from runner.training.callbacks.defaults import default_callbacks
+from runner.training.loop import Result
+
+
+class Trainer:
+    """Trains one model in one run directory: journal, checkpoints, MLflow and progress included.
+
+    `optimizer` is made from the model's parameters, or is one already; `scheduler` is made from the
+    optimizer, and is given `total_steps` if it takes that argument. Without `directory` every `fit`
+    starts a new run under `output_dir`; with one that holds an unfinished run, `fit` continues it
+    exactly. `callbacks` and `trackers` replace the defaults (progress bar and pictures; MLflow).
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        task: Task,
+        data: Data,
+        optimizer: OptimizerFactory | Optimizer,
+        scheduler: SchedulerFactory | None = None,
+        options: Options | None = None,
+        callbacks: Mapping[str, Callback] | None = None,
+        trackers: Mapping[str, Tracker] | None = None,
+        directory: str | Path | None = None,
+        name: str = "run",
+        output_dir: str | Path = "outputs",
+    ) -> None:
+        self.model = model
+        self.options = options or Options()
+        self.directory = Path(directory) if directory else new_directory(output_dir, name)
+        self._name = name
+        self._pieces: dict[str, Any] = {
+            "task": task,
+            "data": data,
+            "optimizer": optimizer,
+            "scheduler": scheduler,
+            "callbacks": default_callbacks() if callbacks is None else callbacks,
+        }
+        store = f"sqlite:///{Path(output_dir) / 'mlflow.db'}"
+        self._trackers = (
+            {"mlflow": MLflowTracker(tracking_uri=store, experiment=name)}
+            if trackers is None
+            else trackers
+        )
+
+    def fit(self) -> Result:
+        """Train until a limit is reached; a test at the end leaves the best weights in `model`.
+
+        Raises Interrupted, with everything saved, when a signal asked for a stop.
+        """
+        options = self.options
+        device = prepare_hardware(options.hardware)
+        seed_everything(options.seed)
+
+        def build() -> Any:
+            return assemble(model=self.model, options=options, device=device, **self._pieces)
+
+        return fit(
+            Job(
+                directory=RunDirectory(self.directory),
+                description=JobDescription(
+                    name=self._name,
+                    config={"name": self._name, **asdict(options)},
+                    overrides=[],
+                    command=sys.argv,
+                ),
+                build=build,
+                trackers=self._trackers,
+                checkpoint_dir=options.checkpoint.dir,
+                continue_completed=True,
+            )
+        )

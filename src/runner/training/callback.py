@@ -1,0 +1,61 @@
+"""The events of training, in their order, and what a callback may see.
+
+    on_fit_start
+        on_step_end                    after every step: keep it to microseconds
+        on_log                         a row went to the journal
+        on_evaluation_start
+            on_evaluation_batch
+        on_evaluation_end
+        on_checkpoint                  a checkpoint was committed
+    on_fit_end                         also after an error or an interruption
+
+A callback watches: it changes neither weights nor the course of training, and could be deleted
+without changing the result. What must survive a restart makes it `Stateful`; its state is then part
+of every checkpoint, under the callback's name. An exception in a callback ends the run with a save.
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from runner.config.options import TrainerOptions
+from runner.data.data import Batch
+from runner.run.directory import RunDirectory
+from runner.run.journal import Row
+from runner.tasks.task import Predictions, Task
+from runner.training.progress import Progress
+
+
+@dataclass(kw_only=True)
+class Fit:
+    """What callbacks see of a training under way; read only."""
+
+    directory: RunDirectory
+    model: nn.Module
+    task: Task
+    options: TrainerOptions
+    progress: Progress
+    planned_steps: int | None  # None: bounded by time alone
+    is_main: bool = True  # rank 0
+
+
+class Callback:
+    """Does nothing at every event; subclasses override what they need."""
+
+    def on_fit_start(self, fit: Fit) -> None: ...
+
+    def on_step_end(self, fit: Fit) -> None: ...
+
+    def on_log(self, fit: Fit, row: Row) -> None: ...
+
+    def on_evaluation_start(self, fit: Fit, split: str, num_batches: int) -> None: ...
+
+    def on_evaluation_batch(
+        self, fit: Fit, split: str, batch: Batch, predictions: Predictions
+    ) -> None: ...
+
+    def on_evaluation_end(self, fit: Fit, split: str, values: dict[str, float]) -> None: ...
+
+    def on_checkpoint(self, fit: Fit, step: int) -> None: ...
+
+    def on_fit_end(self, fit: Fit, outcome: str) -> None: ...

@@ -1,0 +1,34 @@
+"""`Parts`: everything a training consists of, complete and on its device."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from runner.config.options import Options
+from runner.data.data import BatchAugmentation
+from runner.data.loader import Loader
+from runner.optim.optimization import Schedule
+from runner.runtime.precision import Precision
+from runner.tasks.task import Task
+from runner.training.callback import Callback
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the loop works with; `build` makes it."""
+
+    model: nn.Module
+    task: Task
+    optimizer: Optimizer
+    schedule: Schedule
+    loaders: Mapping[str, Loader]  # by split; "train" is always there
+    augment: BatchAugmentation | None
+    callbacks: Mapping[str, Callback]
+    options: Options
+    device: torch.device
+    precision: Precision
+    data_fingerprint: dict[str, str]
+    planned_steps: int | None

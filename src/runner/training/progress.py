@@ -1,0 +1,52 @@
+"""`Progress`: where training stands, as counters; part of every checkpoint."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Counters over the whole run, over all its jobs."""
+
+    step: int = 0  # optimizer updates done
+    epoch: int = 0  # whole passes over the training data done
+    batch: int = 0  # micro-batches done in the running epoch
+    samples: int = 0
+    evaluations: int = 0
+    evaluated_step: int = -1  # the step of the last evaluation
+    seconds: float = 0.0  # time spent training, without evaluations
+    batches_per_epoch: int = 1
+
+    @property
+    def fractional_epoch(self) -> float:
+        """Return the epoch as a fraction, rounded for the journal."""
+        return round(self.epoch + self.batch / self.batches_per_epoch, 4)
+
+    @property
+    def is_epoch_end(self) -> bool:
+        """Return whether the last step ended an epoch."""
+        return self.step > 0 and self.batch == 0
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Return whether the weights as they are were evaluated."""
+        return self.evaluated_step == self.step
+
+    def advance(self, *, batches: int, samples: int) -> None:
+        """Count one step over `batches` micro-batches."""
+        self.step += 1
+        self.samples += samples
+        self.batch += batches
+        if self.batch >= self.batches_per_epoch:
+            self.epoch += 1
+            self.batch = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        names = {field.name for field in fields(self)}
+        if names != state.keys():
+            raise ValueError(f"progress holds {sorted(state)}, expected {sorted(names)}")
+        for name in names:
+            setattr(self, name, state[name])
