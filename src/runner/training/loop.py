@@ -189,8 +189,7 @@ class TrainingLoop:
 
     def _log_rest(self) -> None:
         """Log the steps since the last row; the averages stay, for a run that is trained longer."""
-        means = self._averages.means()
-        if self._options.log_every_steps and means:
+        if self._options.log_every_steps and (means := self._averages.means()):
             self._log(means)
 
     def _log(self, means: dict[str, float]) -> dict[str, float]:

@@ -1,0 +1,70 @@
+"""Training on torch's `meta` device, whose tensors have no values: whatever would wait for the
+device to read one raises instead."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from runner.config.options import CheckpointOptions, Options
+from runner.training.callback import Callback, Fit
+from runner.training.callbacks.defaults import default_callbacks
+from tests.training.harness import tiny_data, tiny_options, train
+
+META = torch.device("meta")
+
+
+def meta_options(**trainer: Any) -> Options:
+    knobs = {"max_steps": 12, "max_grad_norm": 1.0, "test_at_end": False, **trainer}
+    return replace(tiny_options(**knobs), checkpoint=CheckpointOptions(enabled=False))
+
+
+def train_on_meta(path: Path, **trainer: Any) -> list[int]:
+    steps: list[int] = []
+
+    class Watch(Callback):
+        def on_step_end(self, fit: Fit) -> None:
+            steps.append(fit.progress.step)
+
+    train(
+        path,
+        meta_options(**trainer),
+        data=tiny_data(evaluation=None, test=None),
+        device=META,
+        callbacks={**default_callbacks(), "watch": Watch()},
+    )
+    return steps
+
+
+@pytest.mark.parametrize(("accumulation", "num_steps"), [(1, 12), (2, 9)])
+def test_nothing_waits_for_the_device_between_two_logged_steps(
+    tmp_path: Path, accumulation: int, num_steps: int
+) -> None:
+    steps = train_on_meta(tmp_path, log_every_steps=0, gradient_accumulation_steps=accumulation)
+    assert steps == list(range(1, num_steps + 1))
+
+
+def test_a_logged_step_does_wait(tmp_path: Path) -> None:
+    """Else the test above could not fail."""
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        train_on_meta(tmp_path, log_every_steps=5)
+
+
+def test_nothing_waits_before_the_first_logged_step(tmp_path: Path) -> None:
+    steps: list[int] = []
+
+    class Watch(Callback):
+        def on_step_end(self, fit: Fit) -> None:
+            steps.append(fit.progress.step)
+
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        train(
+            tmp_path,
+            meta_options(log_every_steps=5),
+            data=tiny_data(evaluation=None, test=None),
+            device=META,
+            callbacks={"watch": Watch()},
+        )
+    assert steps == [1, 2, 3, 4, 5]
