@@ -1,0 +1,86 @@
+"""Settings that are right each by itself and impossible together."""
+
+from runner.config.options import Options, TrainerOptions
+from runner.config.run_config import Node
+from runner.config.targets import needs_argument
+
+PLATEAU = "torch.optim.lr_scheduler.ReduceLROnPlateau"
+
+
+def check_combinations(options: Options, scheduler: Node | None) -> list[str]:
+    """Return one sentence for each impossible combination."""
+    return [
+        *_check_limits(options.trainer),
+        *_check_evaluations(options.trainer),
+        *_check_scheduler(options.trainer, scheduler),
+        *_check_debug(options),
+    ]
+
+
+def _check_limits(trainer: TrainerOptions) -> list[str]:
+    if trainer.max_epochs is trainer.max_steps is trainer.max_duration is None:
+        return [
+            "training would never end: give trainer.max_epochs, trainer.max_steps or "
+            "trainer.max_duration"
+        ]
+    return []
+
+
+def _check_evaluations(trainer: TrainerOptions) -> list[str]:
+    problems = []
+    if trainer.patience is not None and trainer.evaluate_every is None:
+        problems.append(
+            "trainer.patience counts evaluations, and trainer.evaluate_every=null gives none "
+            "on the way: give trainer.evaluate_every, or trainer.patience=null"
+        )
+    evaluates = trainer.evaluate_every or trainer.evaluate_at_start or trainer.evaluate_at_end
+    if trainer.best_metric.startswith("evaluation.") and not evaluates:
+        problems.append(
+            f"trainer.best_metric={trainer.best_metric} needs an evaluation, and all are switched "
+            "off: give trainer.evaluate_every, or trainer.best_metric=train.loss"
+        )
+    return problems
+
+
+def _check_scheduler(trainer: TrainerOptions, scheduler: Node | None) -> list[str]:
+    if scheduler is None:
+        return []
+    if scheduler["_target_"] == PLATEAU:
+        return _check_plateau(trainer)
+    if not needs_argument(scheduler, "total_steps"):
+        return []
+    name, problems = scheduler["_target_"], []
+    if trainer.schedule_every == "evaluation":
+        problems.append(
+            f"scheduler: {name} must know its length, so trainer.schedule_every must be step or "
+            "epoch, got evaluation"
+        )
+    if trainer.max_epochs is trainer.max_steps is None and trainer.max_duration is not None:
+        problems.append(
+            f"scheduler: {name} must know the number of steps, and trainer.max_duration alone does "
+            "not tell: give trainer.max_steps or trainer.max_epochs, or scheduler=constant"
+        )
+    return problems
+
+
+def _check_plateau(trainer: TrainerOptions) -> list[str]:
+    if trainer.schedule_every != "evaluation":
+        return [
+            "scheduler=plateau follows the score of evaluations, so trainer.schedule_every must be "
+            f"evaluation, got {trainer.schedule_every}"
+        ]
+    if trainer.evaluate_every is None:
+        return [
+            "scheduler=plateau follows the score of evaluations: give trainer.evaluate_every, or "
+            "scheduler=constant"
+        ]
+    return []
+
+
+def _check_debug(options: Options) -> list[str]:
+    debug = options.debug
+    if debug.overfit_batches and debug.limit_batches:
+        return [
+            "debug.overfit_batches and debug.limit_batches exclude each other: give one of them"
+        ]
+    return []

@@ -1,0 +1,73 @@
+"""The frozen config of a run: made when it starts, read and changed in its layout later."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.config import resolvers
+from runner.config.resume import apply_layout_overrides
+from runner.errors import RunError
+
+VOLATILE = ("${hydra:", "${start:", "${now:")  # another value, or none, at the next reading
+
+
+def freeze(cfg: DictConfig) -> dict[str, Any]:
+    """Return `cfg` as plain containers to be written down.
+
+    Interpolations stay, so that what an environment variable stands for is not recorded; those
+    whose value would be another one tomorrow are resolved. `hardware.threads` becomes a number,
+    since the number of threads changes the bits.
+    """
+    frozen = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(frozen, dict)
+    frozen.pop("hydra", None)
+    _resolve_volatile(frozen, cfg)
+    hardware = frozen.get("hardware")
+    if isinstance(hardware, dict) and hardware.get("threads") is None:
+        hardware["threads"] = available_threads()
+    return frozen  # type: ignore[return-value]
+
+
+def to_yaml(frozen: dict[str, Any]) -> str:
+    """Return the text of config.yaml."""
+    return OmegaConf.to_yaml(OmegaConf.create(frozen))
+
+
+def load_frozen(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
+    """Return the config written at `path`, changed by `overrides` of layout keys.
+
+    Raises ConfigError naming every override that would change the result, RunError without a file.
+    """
+    resolvers.register()
+    if not path.is_file():
+        raise RunError(f"{path.parent} is no run: it has no {path.name}")
+    cfg = OmegaConf.load(path)
+    assert isinstance(cfg, DictConfig)
+    OmegaConf.set_struct(cfg, True)
+    apply_layout_overrides(cfg, overrides)
+    return cfg
+
+
+def available_threads() -> int:
+    """Return how many CPU threads torch would use: OMP_NUM_THREADS, else the usable cores."""
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    if named.isdigit() and int(named) > 0:
+        return int(named)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _resolve_volatile(plain: Any, node: Any) -> None:
+    """Replace, in `plain`, the volatile interpolations by what they are in `node` now."""
+    for key, raw in list(enumerate(plain) if isinstance(plain, list) else plain.items()):
+        if isinstance(raw, dict | list):
+            _resolve_volatile(raw, node[key])
+        elif isinstance(raw, str) and any(mark in raw for mark in VOLATILE):
+            with suppress(OmegaConfBaseException):  # told by interpolations.resolve
+                plain[key] = node[key]

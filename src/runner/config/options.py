@@ -1,0 +1,173 @@
+"""Every knob that runner itself reads, with its one default: the home of the names a user types.
+
+`conf/` repeats these defaults for reading; a test holds that both say the same. Durations are
+texts such as "2 epochs", "500 steps", "3 evaluations" or "10 minutes" (see duration.py).
+No torch here: `--help` imports this file.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from runner.config.checks import above_zero, at_least, is_duration, one_of, refuse
+from runner.config.duration import PROGRESS_UNITS, SECONDS_PER_UNIT
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerOptions:
+    """How long to train, and what happens on the way."""
+
+    max_epochs: int | None = None
+    max_steps: int | None = None
+    max_duration: str | None = None  # minutes or hours
+    log_every_steps: int = 50  # 0: never
+    evaluate_every: str | None = "1 epochs"  # null: never on the way
+    evaluate_at_start: bool = False
+    evaluate_at_end: bool = True
+    test_at_end: bool = True  # on the test split, with the best weights
+    gradient_accumulation_steps: int = 1
+    max_grad_norm: float | None = None
+    schedule_every: str = "step"  # step | epoch | evaluation
+    best_metric: str = "evaluation.loss"  # train. or evaluation. prefix
+    best_mode: str = "min"  # min | max
+    patience: int | None = None  # evaluations without a better score before training stops early
+    patience_warmup: str | None = None  # early stopping does not count before this
+    min_improvement: float = 0.0  # what counts as better, in units of the metric
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        refuse(
+            at_least("trainer.max_epochs", self.max_epochs, 1),
+            at_least("trainer.max_steps", self.max_steps, 1),
+            is_duration("trainer.max_duration", self.max_duration, tuple(SECONDS_PER_UNIT)),
+            at_least("trainer.log_every_steps", self.log_every_steps, 0, "0: never"),
+            is_duration("trainer.evaluate_every", self.evaluate_every, ("steps", "epochs")),
+            at_least("trainer.gradient_accumulation_steps", self.gradient_accumulation_steps, 1),
+            above_zero("trainer.max_grad_norm", self.max_grad_norm, "null: no clipping"),
+            one_of("trainer.schedule_every", self.schedule_every, ("step", "epoch", "evaluation")),
+            _is_metric("trainer.best_metric", self.best_metric),
+            one_of("trainer.best_mode", self.best_mode, ("min", "max")),
+            at_least("trainer.patience", self.patience, 1, "null: no early stopping"),
+            is_duration("trainer.patience_warmup", self.patience_warmup, PROGRESS_UNITS),
+            at_least("trainer.min_improvement", self.min_improvement, 0),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderOptions:
+    """How samples become batches; these knobs stand in the `data` node beside the data's own."""
+
+    batch_size: int = 64  # samples of one micro-batch over all ranks
+    evaluation_batch_size: int | None = None  # null: batch_size
+    num_workers: int = 0
+    shuffle: bool = True
+    drop_last: bool = False
+
+    def __post_init__(self) -> None:
+        refuse(
+            at_least("data.batch_size", self.batch_size, 1),
+            at_least("data.evaluation_batch_size", self.evaluation_batch_size, 1),
+            at_least("data.num_workers", self.num_workers, 0, "0: in the training process"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointOptions:
+    """When to save and what to keep."""
+
+    enabled: bool = True  # checkpoint=off
+    # Also saved: a better score, the end, an interruption. null: only those.
+    every: str | None = "5 minutes"
+    keep_last: int = 2
+    keep_best: int = 1
+    dir: str | None = None  # null: checkpoints/ in the run directory
+
+    def __post_init__(self) -> None:
+        refuse(
+            is_duration("checkpoint.every", self.every),
+            at_least("checkpoint.keep_last", self.keep_last, 1, "to keep none: checkpoint=off"),
+            at_least("checkpoint.keep_best", self.keep_best, 0),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardwareOptions:
+    """Where to compute."""
+
+    device: str = "auto"  # auto | cpu | cuda | cuda:1 | mps
+    threads: int | None = None  # CPU threads of torch; null: all; frozen when the run starts
+
+    def __post_init__(self) -> None:
+        refuse(
+            _is_device("hardware.device", self.device),
+            at_least("hardware.threads", self.threads, 1, "null: all"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionOptions:
+    """In which number format to compute."""
+
+    autocast: str | None = None  # null | bf16 | fp16
+    tf32: bool = False  # TF32 matrix products on NVIDIA GPUs
+
+    def __post_init__(self) -> None:
+        refuse(one_of("precision.autocast", self.autocast, ("bf16", "fp16")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebugOptions:
+    """Ways to look at a run closely; all off by default."""
+
+    fast_dev_run: bool = False  # three steps, two batches an evaluation, every stage once
+    overfit_batches: int = 0  # train and evaluate on the first n batches only
+    limit_batches: int = 0  # at most n batches an epoch and an evaluation
+    profile: bool = False  # a torch profiler trace of steps 10-20 under plots/
+    detect_anomaly: bool = False  # torch's anomaly detection: slow, names the operation
+
+    def __post_init__(self) -> None:
+        refuse(
+            at_least("debug.overfit_batches", self.overfit_batches, 0, "0: off"),
+            at_least("debug.limit_batches", self.limit_batches, 0, "0: off"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """All knobs of one run; what the Python `Trainer` takes."""
+
+    seed: int = 0
+    trainer: TrainerOptions = field(default_factory=TrainerOptions)
+    loader: LoaderOptions = field(default_factory=LoaderOptions)
+    checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
+    hardware: HardwareOptions = field(default_factory=HardwareOptions)
+    precision: PrecisionOptions = field(default_factory=PrecisionOptions)
+    debug: DebugOptions = field(default_factory=DebugOptions)
+
+
+# A run whose config differs from another's in these keys alone gives the same result: they may be
+# overridden on `resume`. One list, documented in docs/resume.md.
+LAYOUT_KEYS = (
+    "hardware.device",
+    "hardware.num_processes",
+    "data.num_workers",
+    "trainer.max_epochs",
+    "trainer.max_steps",
+    "trainer.max_duration",
+    "checkpoint",
+    "trackers",
+    "callbacks",
+    "output_dir",
+    "hydra",
+)
+
+
+def _is_metric(key: str, name: str) -> str | None:
+    if re.fullmatch(r"(train|evaluation)\..+", name):
+        return None
+    return f"{key} must begin with train. or evaluation., such as evaluation.loss, got '{name}'"
+
+
+def _is_device(key: str, name: str) -> str | None:
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        return None
+    return f"{key} must be auto, cpu, cuda, cuda:1 or mps, got '{name}'"

@@ -1,0 +1,20 @@
+"""The interpolations that runner adds to those of OmegaConf and Hydra.
+
+${start:}                 when the run started and a random id: 2026-11-21_10-30-00_k3f9a2
+${ctc_classes:ALPHABET}   the number of symbols and the blank
+"""
+
+from omegaconf import OmegaConf
+
+from runner.config.stamp import new_stamp
+
+
+def register() -> None:
+    """Make the resolvers known to OmegaConf; again is harmless."""
+    # Cached in the config: resolvers run at every access, and a run has one directory.
+    OmegaConf.register_new_resolver("start", new_stamp, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("ctc_classes", _ctc_classes, replace=True)
+
+
+def _ctc_classes(alphabet: str) -> int:
+    return len(alphabet) + 1
