@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 Batch = dict[str, Any]  # tensors (moved to the device by the trainer) and lists of plain values
 
@@ -24,7 +25,7 @@ class MapDataset(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Any: ...
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,18 @@ class Data:
         """Return the splits that exist, by name."""
         named = {"train": self.train, "evaluation": self.evaluation, "test": self.test}
         return {name: dataset for name, dataset in named.items() if dataset is not None}
+
+
+def is_deterministic(dataset: MapDataset) -> bool:
+    """Return whether the samples of `dataset` need no random numbers, as far as it tells."""
+    match dataset:
+        case TensorDataset():
+            return True
+        case Subset():
+            return is_deterministic(dataset.dataset)  # type: ignore[arg-type]
+        case ConcatDataset():
+            return all(is_deterministic(part) for part in dataset.datasets)  # type: ignore[arg-type]
+    return bool(getattr(dataset, "deterministic", False))
 
 
 def texts_of(dataset: MapDataset) -> Sequence[str]:

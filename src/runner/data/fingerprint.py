@@ -4,9 +4,9 @@ import hashlib
 from typing import Any
 
 import torch
-from torch.utils.data import TensorDataset
+from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from runner.data.data import Data, MapDataset
+from runner.data.data import Data
 
 
 def fingerprint(data: Data) -> dict[str, str]:
@@ -21,13 +21,17 @@ def fingerprint(data: Data) -> dict[str, str]:
     }
 
 
-def _essence(dataset: MapDataset) -> Any:
+def _essence(dataset: Any) -> Any:
     if hasattr(dataset, "fingerprint"):
         return dataset.fingerprint
     if hasattr(dataset, "texts"):
         return "\n".join(dataset.texts)
+    if isinstance(dataset, Subset):
+        return _essence(dataset.dataset), list(dataset.indices)
+    if isinstance(dataset, ConcatDataset):
+        return [_essence(part) for part in dataset.datasets]
     if isinstance(dataset, TensorDataset):
-        return b"".join(_bytes(tensor) for tensor in dataset.tensors)
+        return _digest(b"".join(_bytes(tensor) for tensor in dataset.tensors))
     return type(dataset).__qualname__
 
 

@@ -2,13 +2,14 @@
 
 import multiprocessing
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerContext
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset
 
 from runner.config.options import LoaderOptions
-from runner.data.data import MapDataset
+from runner.data.data import MapDataset, is_deterministic
 from runner.data.order import BatchOrder, SampleKey
 from runner.runtime.seeds import preserved_cpu_generators, seed_sample
 
@@ -103,14 +104,14 @@ def evaluation_loader(
     )
 
 
-def _worker_context() -> multiprocessing.context.ForkServerContext:
+def _worker_context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch"])  # a worker then starts in milliseconds
     return context
 
 
 def _keyed(dataset: MapDataset, seed: int) -> Dataset[Any]:
-    if isinstance(dataset, TensorDataset) or getattr(dataset, "deterministic", False):
+    if is_deterministic(dataset):
         return _Deterministic(dataset)
     return _Seeded(dataset, seed)
 

@@ -8,11 +8,11 @@ from torch import Tensor
 class Metric(Protocol):
     """A figure over a whole split.
 
-    `state()` is a float64 tensor of sums: adding the states of two ranks gives the state of one process
-    that had seen both parts, so the value over ranks equals that of one process.
+    `state()` is a float64 tensor of sums: adding the states of two ranks gives the state of one
+    process that had seen both parts, so the value over ranks equals that of one process.
     """
 
-    def update(self, *args: Any) -> None: ...
+    def update(self, *args: Any, **kwargs: Any) -> None: ...
 
     def state(self) -> Tensor: ...
 

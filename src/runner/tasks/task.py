@@ -1,7 +1,7 @@
 """`Task`: the seam between the trainer and one kind of problem.
 
-The trainer owns backward, accumulation, clipping, the optimizer and the scheduler; a task knows what
-a batch means. A task keeps no state of its own.
+The trainer owns backward, accumulation, clipping, the optimizer and the scheduler; a task knows
+what a batch means. A task keeps no state of its own.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ class Task(Protocol):
     """One kind of problem."""
 
     def prepare(self, batch: Any) -> Batch:
-        """Turn what the loader gives into a batch, on the host; the trainer moves it to the device."""
+        """Turn what the loader gives into a batch, on the host; the trainer moves it on."""
         ...
 
     def training_step(self, model: nn.Module, batch: Batch) -> StepOutput: ...

@@ -1,0 +1,71 @@
+"""Read pictures with a trained model."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from runner.data.pictures import load_picture
+from runner.errors import DataError
+from runner.runtime.device import move
+from runner.runtime.precision import Precision
+from runner.tasks.task import Task
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read from one picture; `confidence` is between 0 and 1."""
+
+    file: str
+    text: str
+    confidence: float
+
+
+def warn_unreadable(_file: Path, error: DataError) -> None:
+    """Log that a file was left out; `error` names it and says why."""
+    logger.warning("left out: %s", error)
+
+
+def predict_pictures(
+    model: nn.Module,
+    task: Task,
+    preprocessor: Callable[[Image.Image], Tensor],
+    files: Iterable[Path],
+    *,
+    device: torch.device,
+    precision: Precision,
+    batch_size: int = 64,
+    on_unreadable: Callable[[Path, DataError], None] = warn_unreadable,
+) -> Iterator[Reading]:
+    """Yield what `model` reads in each of `files`, in their order, as soon as a batch is done.
+
+    A file that holds no picture is handed to `on_unreadable` and left out.
+    """
+    model.eval()
+    readable = _load_each(files, preprocessor, on_unreadable)
+    while loaded := list(islice(readable, batch_size)):
+        batch = task.prepare({"image": torch.stack([picture for _, picture in loaded])})
+        with torch.inference_mode(), precision.autocast():
+            predictions = task.predict(model, move(batch, device))
+        pairs = zip(predictions.texts, predictions.confidences, strict=True)
+        for (file, _), (text, confidence) in zip(loaded, pairs, strict=True):
+            yield Reading(str(file), text, confidence)
+
+
+def _load_each(
+    files: Iterable[Path],
+    preprocessor: Callable[[Image.Image], Tensor],
+    on_unreadable: Callable[[Path, DataError], None],
+) -> Iterator[tuple[Path, Tensor]]:
+    for file in files:
+        try:
+            yield file, preprocessor(load_picture(file))
+        except DataError as error:
+            on_unreadable(file, error)

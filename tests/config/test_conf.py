@@ -1,0 +1,75 @@
+"""conf/ as it is shipped."""
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import yaml
+
+from runner.config.compose import compose
+from runner.config.groups import describe, groups, members
+from runner.config.locate import shipped_conf
+from runner.config.options import Options
+from runner.config.validate import validate
+
+NEEDED = {  # what a member needs beside it to be runnable
+    "data=ocr_folder": ["task=ctc", "model=crnn", "data.root=somewhere"],
+    "data=plates_synthetic": ["task=ctc", "model=crnn"],
+    "data=plates_mixed": ["task=ctc", "model=crnn", "data.root=somewhere"],
+    "task=ctc": ["data=plates_synthetic", "model=crnn"],
+    "model=crnn": ["data=plates_synthetic", "task=ctc"],
+    "experiment=plate_ocr_real": ["data.root=somewhere"],
+}
+
+
+def read(name: str) -> dict[str, Any]:
+    return yaml.safe_load((shipped_conf() / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("file", "part"),
+    [
+        ("loader", "loader"),
+        ("trainer/default", "trainer"),
+        ("checkpoint/default", "checkpoint"),
+        ("hardware/auto", "hardware"),
+        ("precision/fp32", "precision"),
+        ("debug/none", "debug"),
+    ],
+)
+def test_conf_repeats_the_defaults_of_the_dataclass(file: str, part: str) -> None:
+    assert read(f"{file}.yaml") == asdict(getattr(Options(), part))
+
+
+def choices() -> list[str]:
+    return [f"{group}={member}" for group in groups() for member in members(group)]
+
+
+@pytest.mark.parametrize("choice", choices())
+def test_every_member_of_every_group_makes_a_valid_config(choice: str) -> None:
+    sign = "+" if choice.startswith("experiment=") else ""
+    config = validate(compose([f"{sign}{choice}", *NEEDED.get(choice, [])]))
+    assert config.model["_target_"]
+
+
+@pytest.mark.parametrize("choice", choices())
+def test_every_member_is_described_by_its_first_line(choice: str) -> None:
+    group, member = choice.split("=")
+    assert len(describe(group, member)) > 3
+
+
+def test_the_files_are_short() -> None:
+    long = [
+        path.name
+        for path in shipped_conf().rglob("*.yaml")
+        if len(path.read_text(encoding="utf-8").splitlines()) > 60
+    ]
+    assert long == []
+
+
+def test_the_groups_of_the_design_are_there() -> None:
+    assert {"sgd", "adam", "adamw"} <= set(members("optimizer"))
+    assert {"constant", "cosine", "one_cycle", "step", "plateau"} <= set(members("scheduler"))
+    assert {"fp32", "bf16", "fp16", "tf32"} <= set(members("precision"))
+    assert {"auto", "cpu", "cuda", "mps"} <= set(members("hardware"))
+    assert {"crnn", "mlp", "convnet"} <= set(members("model"))
