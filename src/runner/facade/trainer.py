@@ -23,11 +23,11 @@ from torch.optim import Optimizer
 
 from runner.build.assemble import assemble
 from runner.config.options import Options
+from runner.config.stamp import new_stamp
 from runner.data.data import Data
 from runner.job.fit import Job, fit
 from runner.optim.optimization import OptimizerFactory, SchedulerFactory
 from runner.run.directory import RunDirectory
-from runner.run.identity import new_directory
 from runner.run.session import JobDescription
 from runner.runtime.device import prepare_hardware
 from runner.runtime.seeds import seed_everything
@@ -65,7 +65,7 @@ class Trainer:
     ) -> None:
         self.model = model
         self.options = options or Options()
-        self.directory = Path(directory) if directory else new_directory(output_dir, name)
+        self.directory = Path(directory) if directory else Path(output_dir, name, new_stamp())
         self._name = name
         self._pieces: dict[str, Any] = {
             "task": task,

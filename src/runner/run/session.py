@@ -18,10 +18,10 @@ from typing import Any
 
 import yaml
 
+from runner.config.stamp import id_in
 from runner.errors import Interrupted, RunError
 from runner.files import write_text_atomically
 from runner.run.directory import RunDirectory
-from runner.run.identity import new_id
 from runner.run.journal import Journal
 from runner.run.lease import Lease
 from runner.run.provenance import (
@@ -110,7 +110,7 @@ def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Sess
     if directory.provenance.exists():
         provenance = read_provenance(directory.provenance)
     else:
-        provenance = first_provenance(name=job.name, id=new_id())
+        provenance = first_provenance(name=job.name, id=id_in(directory.path.name))
     provenance["jobs"].append(job_entry(command=job.command, overrides=job.overrides))
     write_text_atomically(
         directory.config, yaml.safe_dump(job.config, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,137 @@
+"""`Run`: read a run back from its directory.
+
+    run = Run("outputs/plate_ocr/2026-11-21_10-30-00_1a2b3c4d")
+    run.status.state, run.score, run.config["optimizer"]["lr"]
+    steps, values = zip(*run.series("evaluation.cer"))
+    model = run.load_model()
+
+Only `load_model` imports torch.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.build.trained import trained_step
+from runner.checkpoint.manifest import committed_steps
+from runner.errors import RunError, did_you_mean
+from runner.run.directory import RunDirectory
+from runner.run.journal import Row, read_journal
+from runner.run.provenance import read_provenance
+from runner.run.session import read_config
+from runner.run.status import Status, read_status
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Run:
+    """One run, read only; each answer is read from disk when asked, so a run may be watched.
+
+    Raises RunError when `path` is no run directory, or one of a newer format.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.directory = RunDirectory(Path(path))
+        if not self.directory.provenance.is_file():
+            raise RunError(
+                f"{path} is no run directory: it has no {self.directory.provenance.name} "
+                "(a run's own folder is meant, such as outputs/NAME/DATE_TIME_ID)"
+            )
+        self.provenance = read_provenance(self.directory.provenance)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.directory.path)!r})"
+
+    @property
+    def id(self) -> str:
+        """The id that no other run has."""
+        return self.provenance["id"]
+
+    @property
+    def name(self) -> str:
+        """The name under which runs are grouped."""
+        return self.provenance["name"]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The frozen config, plain; what stands for the environment is left as it is."""
+        return read_config(self.directory.config)
+
+    def resolved_config(self) -> dict[str, Any]:
+        """Return the config with every interpolation replaced by its value on this machine."""
+        from runner.config.frozen import load_frozen
+        from runner.config.interpolations import resolve
+
+        plain, problems = resolve(load_frozen(self.directory.config))
+        if problems:
+            raise RunError("\n".join(problems))
+        return plain
+
+    @property
+    def status(self) -> Status:
+        """State, step, score; `lost` when the run says running and nobody is behind it."""
+        return read_status(self.directory) or Status(state="queued")
+
+    @property
+    def score(self) -> float | None:
+        """The best value of trainer.best_metric so far."""
+        return self.status.score
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the best score."""
+        return self.status.best_step
+
+    @property
+    def metrics(self) -> list[Row]:
+        """The rows of the journal, oldest first."""
+        return read_journal(self.directory.journal)
+
+    def series(self, name: str) -> list[tuple[int, float]]:
+        """Return (step, value) pairs of one metric, named as in the config: "evaluation.cer".
+
+        Raises RunError with the names there are when `name` is not among them.
+        """
+        split, _, metric = name.partition(".")
+        rows = self.metrics
+        found = [
+            (row.step, row.values[metric])
+            for row in rows
+            if row.split == split and metric in row.values
+        ]
+        if not found:
+            known = {f"{row.split}.{value}" for row in rows for value in row.values}
+            hint = did_you_mean(name, known) or f"; there are {', '.join(sorted(known)) or 'none'}"
+            raise RunError(f"{self.directory.path} has no metric {name!r}{hint}")
+        return found
+
+    @property
+    def checkpoints(self) -> list[int]:
+        """The steps that have a committed checkpoint, oldest first."""
+        return committed_steps(self.directory.checkpoints)
+
+    def load_model(
+        self, *, step: int | None = None, model: "nn.Module | None" = None
+    ) -> "nn.Module":
+        """Return the trained model on the CPU, ready to be used (in eval mode).
+
+        `step` chooses a checkpoint; without it the best one, or else the newest. A run that was
+        started from Python has no recipe for its model: give one of the same shape as `model`.
+        """
+        from runner.checkpoint.store import CheckpointStore
+
+        chosen = trained_step(self.directory, step)
+        model = model if model is not None else self._build_model()
+        CheckpointStore(self.directory.checkpoints).read_weights(chosen, model)
+        return model.eval()
+
+    def _build_model(self) -> "nn.Module":
+        from runner.config.instantiate import instantiate
+
+        node = self.resolved_config().get("model")
+        if not isinstance(node, dict):
+            raise RunError(
+                f"{self.directory.path} was started from Python, its config has no model: "
+                "use load_model(model=...) with a model of the same shape"
+            )
+        return instantiate(node, "model")
