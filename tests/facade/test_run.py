@@ -48,7 +48,7 @@ def weights(value):
 def test_a_run_is_read_back(path):
     run = Run(path)
     assert run.name == "tiny"
-    assert len(run.id) >= 8
+    assert run.id == run.provenance["id"]
     assert run.status.state == "completed"
     assert (run.score, run.best_step) == (0.1, 1)
     assert run.checkpoints == [1, 2]

@@ -49,7 +49,9 @@ class RichView:
         self._progress.refresh()
 
     def evaluated(self, split: str, standing: Standing, values: dict[str, float]) -> None:
-        self._progress.update(self._evaluation, visible=False)
+        if self._progress.tasks[1].visible:
+            self._progress.update(self._evaluation, visible=False)
+            self.update(standing)
         figures = "  ".join(
             f"[dim]{escape(name)}[/] {short(value)}" for name, value in values.items()
         )

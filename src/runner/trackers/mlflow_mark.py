@@ -1,0 +1,54 @@
+"""The mark: what of a run's journal has arrived at an MLflow server, remembered beside the run."""
+
+import json
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from runner.files import write_json_atomically
+
+MARK_VERSION = 1
+
+
+@dataclass(kw_only=True)
+class Mark:
+    """What one server has; written after each delivery.
+
+    `key` is a tag of the MLflow run, chosen before the run is created: a delivery killed between
+    creating the run and writing the mark finds it again.
+    """
+
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    run_id: str | None = None
+    experiment_id: str | None = None
+    offset: int = 0  # bytes of the journal delivered
+    rows: int = 0
+    artifacts: dict[str, str] = field(default_factory=dict)  # file stamp by name on the server
+    state: str | None = None  # MLflow's word, once told
+
+
+class MarkFile:
+    """The marks of one run, one for each server it was ever delivered to, by address."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self, address: str) -> Mark:
+        """Return the mark for the server at `address`; a new one for a new server."""
+        known = self._read().get(address)
+        return Mark(**known) if known else Mark()
+
+    def save(self, address: str, mark: Mark) -> None:
+        """Remember `mark`, leaving those of other servers alone."""
+        servers = self._read() | {address: asdict(mark)}
+        write_json_atomically(self._path, {"version": MARK_VERSION, "servers": servers})
+
+    def _read(self) -> dict[str, dict]:
+        if not self._path.exists():
+            return {}
+        content = json.loads(self._path.read_text(encoding="utf-8"))
+        if content["version"] != MARK_VERSION:
+            raise ValueError(
+                f"{self._path} has version {content['version']}, expected {MARK_VERSION}"
+            )
+        return content["servers"]

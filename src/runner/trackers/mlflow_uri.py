@@ -1,0 +1,58 @@
+"""The address of an MLflow server or store: made absolute, and free of written-down passwords."""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from runner.errors import ConfigError
+
+_SQLITE = "sqlite:///"
+_FILE_STORE = (
+    "trackers.mlflow.tracking_uri: MLflow no longer takes the folder {uri!r} as a store; "
+    "use a file such as sqlite:///outputs/mlflow.db, or the address of a server"
+)
+_LITERAL_PASSWORD = (
+    "trackers.mlflow.tracking_uri: a password stands in the address of {host}; keep it out of the "
+    "config: write ${{oc.env:NAME}} in its place, or set MLFLOW_TRACKING_USERNAME and "
+    "MLFLOW_TRACKING_PASSWORD (http) or PGPASSWORD (postgresql) in the environment"
+)
+
+
+def checked_tracking_uri(uri: str) -> str:
+    """Return `uri` with a SQLite path made absolute; refuse what cannot work or is not safe."""
+    if uri.startswith(_SQLITE):
+        path = uri.removeprefix(_SQLITE)
+        return uri if path in ("", ":memory:") else _SQLITE + str(Path(path).absolute())
+    parts = urlsplit(uri)
+    if parts.scheme in ("", "file") and uri != "databricks":
+        raise ConfigError(_FILE_STORE.format(uri=uri))
+    if parts.password and not _from_environment(uri, parts.password):
+        raise ConfigError(_LITERAL_PASSWORD.format(host=parts.hostname))
+    return uri
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """Return the database file behind `uri`, None when it is not SQLite."""
+    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+
+
+def without_credentials(uri: str) -> str:
+    """Return `uri` fit for a file or a log: no user name and no password."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def credentials(uri: str) -> tuple[str, str] | None:
+    """Return the user name and the password written in `uri`, decoded."""
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return None
+    return unquote(parts.username or ""), unquote(parts.password)
+
+
+def _from_environment(uri: str, password: str) -> bool:
+    """Tell whether an environment variable gave the password: then the config does not hold it."""
+    values = set(os.environ.values())
+    return bool(values & {uri, password, unquote(password)})

@@ -1,0 +1,50 @@
+import os
+
+from runner.trackers.mlflow_messages import (
+    PARENT_DIED,
+    Ending,
+    Inbox,
+    Order,
+    read_order,
+    write_message,
+)
+
+ORDER = Order(
+    directory="/runs/a",
+    name="a",
+    uri="http://server",
+    experiment="plates",
+    artifact_location=None,
+    started_ms=1,
+    parameters={"data.alphabet": "بجد"},
+)
+
+
+def pipe():
+    reading, writing = os.pipe()
+    return os.fdopen(reading, encoding="utf-8"), os.fdopen(writing, "w", encoding="utf-8")
+
+
+def test_an_order_arrives_as_it_was():
+    reading, writing = pipe()
+    with reading, writing:
+        write_message(writing, ORDER)
+        assert read_order(reading) == ORDER
+
+
+def test_the_ending_is_what_was_written():
+    reading, writing = pipe()
+    with reading, writing:
+        inbox = Inbox(reading, seconds_if_died=5.0)
+        assert inbox.wait(0.01) is None
+        ending = Ending(state="completed", seconds=60.0, model_files=["/runs/a/model"])
+        write_message(writing, ending)
+        assert inbox.wait(10.0) == ending
+
+
+def test_a_closed_pipe_means_that_the_parent_died():
+    reading, writing = pipe()
+    with reading:
+        inbox = Inbox(reading, seconds_if_died=5.0)
+        writing.close()
+        assert inbox.wait(10.0) == Ending(state=PARENT_DIED, seconds=5.0)

@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+
+from runner.errors import ConfigError
+from runner.trackers.mlflow_uri import (
+    checked_tracking_uri,
+    credentials,
+    sqlite_file,
+    without_credentials,
+)
+
+
+def test_a_relative_sqlite_path_is_taken_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uri = checked_tracking_uri("sqlite:///outputs/mlflow.db")
+    assert sqlite_file(uri) == tmp_path / "outputs" / "mlflow.db"
+
+
+def test_an_absolute_sqlite_path_stays():
+    uri = checked_tracking_uri("sqlite:////data/mlflow.db")
+    assert uri == "sqlite:////data/mlflow.db"
+    assert sqlite_file(uri) == Path("/data/mlflow.db")
+
+
+@pytest.mark.parametrize("uri", ["http://server:5000", "postgresql://me@server/runs", "databricks"])
+def test_addresses_of_servers_stay(uri):
+    assert checked_tracking_uri(uri) == uri
+    assert sqlite_file(uri) is None
+
+
+@pytest.mark.parametrize("uri", ["./mlruns", "file:///data/mlruns"])
+def test_a_folder_is_refused(uri):
+    with pytest.raises(ConfigError, match="sqlite:///"):
+        checked_tracking_uri(uri)
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://me:hunter2@server:5000", "postgresql://me:hunter2@server/r"]
+)
+def test_a_literal_password_is_refused_and_not_repeated(uri):
+    with pytest.raises(ConfigError, match="password stands in the address of server") as caught:
+        checked_tracking_uri(uri)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_from_the_environment_is_taken(monkeypatch):
+    monkeypatch.setenv("TRACKING_PASSWORD", "hunter2")
+    uri = "http://me:hunter2@server:5000/prefix"
+    assert checked_tracking_uri(uri) == uri
+    assert without_credentials(uri) == "http://server:5000/prefix"
+
+
+def test_credentials_are_decoded():
+    assert credentials("http://me:p%40ss@server") == ("me", "p@ss")
+    assert credentials("http://server") is None
