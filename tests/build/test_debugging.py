@@ -2,10 +2,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.training.harness import tiny_options, train
 
 from runner.config.options import DebugOptions
 from runner.run.journal import read_journal
+from tests.training.harness import tiny_options, train
 
 
 def steps_of(path: Path, split: str) -> list[int]:

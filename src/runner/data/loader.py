@@ -6,12 +6,14 @@ from multiprocessing.context import ForkServerContext
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from runner.config.options import LoaderOptions
 from runner.data.data import MapDataset, is_deterministic
 from runner.data.order import BatchOrder, SampleKey
 from runner.runtime.seeds import preserved_cpu_generators, seed_sample
+
+Collate = Callable[[list[Any]], Any]
 
 
 class Loader:
@@ -24,22 +26,16 @@ class Loader:
         *,
         seed: int,
         num_workers: int,
-        collate: Callable[[list[Any]], Any] | None = None,
-        pin_memory: bool = False,
+        collate: Collate | None,
+        pin_memory: bool,
     ) -> None:
         self._order = order
-        self._loader = DataLoader(
-            _keyed(dataset, seed),
-            batch_sampler=order,
-            collate_fn=collate,
-            num_workers=num_workers,
-            persistent_workers=num_workers > 0,
-            pin_memory=pin_memory,
-            # Not fork: other threads are alive. Their own generator: else each iteration would take
-            # a number from the one that dropout uses.
-            multiprocessing_context=_worker_context() if num_workers else None,
-            generator=torch.Generator(),
-        )
+        samples = _Plain(dataset) if is_deterministic(dataset) else _Seeded(dataset, seed)
+        collate = collate or default_collate
+        if num_workers or pin_memory:
+            self._source = _data_loader(samples, order, num_workers, collate, pin_memory)
+        else:
+            self._source = _InProcess(samples, order, collate)
 
     def __len__(self) -> int:
         """Return the number of micro-batches of a whole epoch."""
@@ -48,7 +44,7 @@ class Loader:
     def batches(self, *, epoch: int = 0, start: int = 0) -> Iterator[Any]:
         """Yield the micro-batches of epoch `epoch` from number `start` on."""
         self._order.start_at(epoch, start)
-        return iter(self._loader)
+        return iter(self._source)
 
 
 def train_loader(
@@ -56,7 +52,7 @@ def train_loader(
     options: LoaderOptions,
     *,
     seed: int,
-    collate: Callable[[list[Any]], Any] | None,
+    collate: Collate | None,
     pin_memory: bool,
     max_batches: int = 0,
 ) -> Loader:
@@ -68,6 +64,7 @@ def train_loader(
         shuffle=options.shuffle,
         drop_last=options.drop_last,
         max_batches=max_batches,
+        with_epoch=not is_deterministic(dataset),
     )
     return Loader(
         dataset,
@@ -84,7 +81,7 @@ def evaluation_loader(
     options: LoaderOptions,
     *,
     seed: int,
-    collate: Callable[[list[Any]], Any] | None,
+    collate: Collate | None,
     pin_memory: bool,
     max_batches: int = 0,
 ) -> Loader:
@@ -93,6 +90,7 @@ def evaluation_loader(
         length=len(dataset),
         batch_size=options.evaluation_batch_size or options.batch_size,
         max_batches=max_batches,
+        with_epoch=not is_deterministic(dataset),
     )
     return Loader(
         dataset,
@@ -104,27 +102,52 @@ def evaluation_loader(
     )
 
 
+class _InProcess:
+    """Makes batches when asked for them, as a DataLoader without workers does, at less cost."""
+
+    def __init__(self, samples: "_Samples", order: BatchOrder, collate: Collate) -> None:
+        self._samples = samples
+        self._order = order
+        self._collate = collate
+
+    def __iter__(self) -> Iterator[Any]:
+        fetch, collate = self._samples.__getitems__, self._collate
+        for names in self._order:
+            yield collate(fetch(names))
+
+
+def _data_loader(
+    samples: "_Samples", order: BatchOrder, num_workers: int, collate: Collate, pin_memory: bool
+) -> DataLoader[Any]:
+    return DataLoader(
+        samples,
+        batch_sampler=order,
+        collate_fn=collate,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=pin_memory,
+        # Not fork: other threads are alive. Its own generator: else each iteration would take a
+        # number from the one that dropout uses.
+        multiprocessing_context=_worker_context() if num_workers else None,
+        generator=torch.Generator(),
+    )
+
+
 def _worker_context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch"])  # a worker then starts in milliseconds
     return context
 
 
-def _keyed(dataset: MapDataset, seed: int) -> Dataset[Any]:
-    if is_deterministic(dataset):
-        return _Deterministic(dataset)
-    return _Seeded(dataset, seed)
-
-
-class _Deterministic(Dataset[Any]):
-    """A dataset asked by (epoch, index) that needs no random numbers."""
+class _Plain(Dataset[Any]):
+    """A dataset that needs no random numbers."""
 
     def __init__(self, dataset: MapDataset) -> None:
         self._dataset = dataset
 
-    def __getitems__(self, keys: list[SampleKey]) -> list[Any]:
+    def __getitems__(self, indices: list[int]) -> list[Any]:
         dataset = self._dataset
-        return [dataset[index] for _, index in keys]
+        return [dataset[index] for index in indices]
 
 
 class _Seeded(Dataset[Any]):
@@ -141,3 +164,6 @@ class _Seeded(Dataset[Any]):
                 seed_sample(self._seed, epoch, index)
                 samples.append(self._dataset[index])
         return samples
+
+
+_Samples = _Plain | _Seeded

@@ -5,6 +5,7 @@ again costs the same at any depth: the batches before it are never made.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
@@ -23,11 +24,12 @@ def epoch_order(*, seed: int, epoch: int, length: int, shuffle: bool) -> Sequenc
     return torch.randperm(length, generator=seeded_generator(_ORDER, seed, epoch)).tolist()
 
 
-class BatchOrder(Sampler[list[SampleKey]]):
+class BatchOrder(Sampler[list[Any]]):
     """The micro-batches of one epoch, from any position on.
 
     `start_at` chooses the epoch and the first micro-batch of the next iteration; the object can so
-    be used epoch after epoch by one loader, whose workers then live on.
+    be used epoch after epoch by one loader, whose workers then live on. A sample is named by its
+    index, or with `with_epoch` by (epoch, index), from which its random numbers come.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class BatchOrder(Sampler[list[SampleKey]]):
         shuffle: bool = False,
         drop_last: bool = False,
         max_batches: int = 0,
+        with_epoch: bool = False,
     ) -> None:
         self._length = length
+        self._with_epoch = with_epoch
         self._batch_size = batch_size
         self._seed = seed
         self._shuffle = shuffle
@@ -59,11 +63,12 @@ class BatchOrder(Sampler[list[SampleKey]]):
         """Let the next iteration give epoch `epoch` from micro-batch `batch` on."""
         self._epoch, self._first_batch = epoch, batch
 
-    def __iter__(self) -> Iterator[list[SampleKey]]:
+    def __iter__(self) -> Iterator[list[Any]]:
         epoch = self._epoch
         order = epoch_order(
             seed=self._seed, epoch=epoch, length=self._length, shuffle=self._shuffle
         )
         for batch in range(self._first_batch, self._num_batches):
             start = batch * self._batch_size
-            yield [(epoch, index) for index in order[start : start + self._batch_size]]
+            indices = order[start : start + self._batch_size]
+            yield [(epoch, index) for index in indices] if self._with_epoch else list(indices)

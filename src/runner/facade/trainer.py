@@ -32,7 +32,7 @@ from runner.run.session import JobDescription
 from runner.runtime.device import prepare_hardware
 from runner.runtime.seeds import seed_everything
 from runner.tasks.task import Task
-from runner.trackers.mlflow import MLflowTracker
+from runner.trackers.mlflow.tracker import MLflowTracker
 from runner.trackers.tracker import Tracker
 from runner.training.callback import Callback
 from runner.training.callbacks.defaults import default_callbacks

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ConfigError
-from runner.trackers.mlflow_uri import (
+from runner.trackers.mlflow.uri import (
     checked_tracking_uri,
     credentials,
     sqlite_file,

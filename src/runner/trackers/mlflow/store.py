@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from runner.run.journal import Row
-from runner.trackers.mlflow_limits import (
+from runner.trackers.mlflow.limits import (
     MAX_METRICS_IN_BATCH,
     MAX_PARAMETERS_IN_BATCH,
     clean_key,
     clean_parameters,
     clean_tags,
 )
-from runner.trackers.mlflow_mark import Mark
-from runner.trackers.mlflow_uri import sqlite_file
+from runner.trackers.mlflow.mark import Mark
+from runner.trackers.mlflow.uri import sqlite_file
 
 KEY_TAG = "runner.key"
 

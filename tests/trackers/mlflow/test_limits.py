@@ -1,6 +1,6 @@
 import pytest
 
-from runner.trackers.mlflow_limits import (
+from runner.trackers.mlflow.limits import (
     MAX_KEY_LENGTH,
     MAX_PARAMETER_LENGTH,
     clean_key,

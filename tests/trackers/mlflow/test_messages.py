@@ -1,6 +1,6 @@
 import os
 
-from runner.trackers.mlflow_messages import (
+from runner.trackers.mlflow.messages import (
     PARENT_DIED,
     Ending,
     Inbox,

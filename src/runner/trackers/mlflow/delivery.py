@@ -1,4 +1,4 @@
-"""Mirror one run's journal to MLflow: `python -m runner.trackers.mlflow_delivery`, a process.
+"""Mirror one run's journal to MLflow: `python -m runner.trackers.mlflow.delivery`, a process.
 
 It sleeps beside the training process, imports mlflow, at low priority, once there is something to
 deliver, and ends when told to or when its standard input closes.
@@ -22,11 +22,11 @@ from pathlib import Path
 
 from runner.run.directory import RunDirectory
 from runner.trackers.journal_tail import has_more, read_rows
-from runner.trackers.mlflow_mark import Mark, MarkFile
-from runner.trackers.mlflow_messages import Ending, Inbox, Order, read_order
-from runner.trackers.mlflow_process import hide_credentials, prepare_process, step_back
-from runner.trackers.mlflow_store import MLflowStore
-from runner.trackers.mlflow_uri import without_credentials
+from runner.trackers.mlflow.mark import Mark, MarkFile
+from runner.trackers.mlflow.messages import Ending, Inbox, Order, read_order
+from runner.trackers.mlflow.process import hide_credentials, prepare_process, step_back
+from runner.trackers.mlflow.store import MLflowStore
+from runner.trackers.mlflow.uri import without_credentials
 
 FIRST_DELIVERY_SECONDS = 10.0  # importing mlflow takes 1.5 s of CPU: not while training warms up
 POLL_SECONDS = 2.0

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from runner.trackers.mlflow_mark import Mark, MarkFile
+from runner.trackers.mlflow.mark import Mark, MarkFile
 
 
 def test_each_server_has_its_own_mark(tmp_path):

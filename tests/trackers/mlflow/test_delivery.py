@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from runner.trackers import mlflow_delivery
-from runner.trackers.mlflow_delivery import end, follow
-from runner.trackers.mlflow_messages import PARENT_DIED, Ending
+from runner.trackers.mlflow import delivery as process
+from runner.trackers.mlflow.delivery import end, follow
+from runner.trackers.mlflow.messages import PARENT_DIED, Ending
 
 COMPLETED = Ending(state="completed", seconds=5.0)
 
@@ -49,7 +49,7 @@ class FakeDelivery:
 @pytest.fixture
 def steps_back(monkeypatch):
     calls = []
-    monkeypatch.setattr(mlflow_delivery, "step_back", lambda: calls.append(1))
+    monkeypatch.setattr(process, "step_back", lambda: calls.append(1))
     return calls
 
 
@@ -61,7 +61,7 @@ def test_nothing_is_delivered_while_training_warms_up(steps_back):
 
 
 def test_rows_are_delivered_beside_training_at_low_priority(monkeypatch, steps_back):
-    monkeypatch.setattr(mlflow_delivery, "FIRST_DELIVERY_SECONDS", 0.0)
+    monkeypatch.setattr(process, "FIRST_DELIVERY_SECONDS", 0.0)
     delivery = FakeDelivery()
     follow(delivery, FakeInbox(3), parent=os.getppid())
     assert delivery.attempts == 3
@@ -69,14 +69,14 @@ def test_rows_are_delivered_beside_training_at_low_priority(monkeypatch, steps_b
 
 
 def test_without_news_nothing_is_asked_of_the_server(monkeypatch, steps_back):
-    monkeypatch.setattr(mlflow_delivery, "FIRST_DELIVERY_SECONDS", 0.0)
+    monkeypatch.setattr(process, "FIRST_DELIVERY_SECONDS", 0.0)
     delivery = FakeDelivery(news=False)
     follow(delivery, FakeInbox(3), parent=os.getppid())
     assert delivery.attempts == 0
 
 
 def test_after_failures_the_pauses_grow_until_it_succeeds(monkeypatch, steps_back):
-    monkeypatch.setattr(mlflow_delivery, "FIRST_DELIVERY_SECONDS", 0.0)
+    monkeypatch.setattr(process, "FIRST_DELIVERY_SECONDS", 0.0)
     inbox = FakeInbox(7)
     follow(FakeDelivery(failures=5), inbox, parent=os.getppid())
     assert inbox.pauses == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 2.0, 2.0]
@@ -88,14 +88,14 @@ def test_a_parent_that_is_gone_ends_it_though_the_pipe_is_open(steps_back):
 
 
 def test_at_the_end_it_tries_again_within_the_time(monkeypatch):
-    monkeypatch.setattr(mlflow_delivery, "RETRY_AT_END_SECONDS", 0.01)
+    monkeypatch.setattr(process, "RETRY_AT_END_SECONDS", 0.01)
     delivery = FakeDelivery(failures=3)
     assert end(delivery, COMPLETED)
     assert delivery.attempts == 4
 
 
 def test_at_the_end_it_gives_up_in_time(monkeypatch):
-    monkeypatch.setattr(mlflow_delivery.threading, "Timer", _NoTimer)
+    monkeypatch.setattr(process.threading, "Timer", _NoTimer)
     assert not end(FakeDelivery(failures=100), Ending(state="failed", seconds=0.1))
 
 

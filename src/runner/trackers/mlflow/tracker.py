@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.trackers.journal_tail import count_rows
-from runner.trackers.mlflow_mark import MarkFile
-from runner.trackers.mlflow_messages import Ending, Order, write_message
-from runner.trackers.mlflow_process import start_process
-from runner.trackers.mlflow_uri import checked_tracking_uri, sqlite_file, without_credentials
+from runner.trackers.mlflow.mark import MarkFile
+from runner.trackers.mlflow.messages import Ending, Order, write_message
+from runner.trackers.mlflow.process import start_process
+from runner.trackers.mlflow.uri import checked_tracking_uri, sqlite_file, without_credentials
 from runner.trackers.parameters import flatten
 from runner.trackers.tracker import TrackedRun
 

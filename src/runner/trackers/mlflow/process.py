@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote, quote_plus
 
-from runner.trackers.mlflow_uri import credentials, without_credentials
+from runner.trackers.mlflow.uri import credentials, without_credentials
 
 NICENESS = 10
 _SOURCES = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ def start_process(log: TextIO) -> subprocess.Popen[str]:
     environment = _ENVIRONMENT | dict(os.environ) | {"PYTHONPATH": path}
     return subprocess.Popen(
         # -P: the folder where the user stands may hold an mlflow.py of its own
-        [sys.executable, "-P", "-m", "runner.trackers.mlflow_delivery"],
+        [sys.executable, "-P", "-m", "runner.trackers.mlflow.delivery"],
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=subprocess.STDOUT,

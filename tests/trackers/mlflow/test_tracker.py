@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ConfigError
-from runner.trackers.mlflow import MLflowTracker
-from runner.trackers.mlflow_mark import MarkFile
-from tests.trackers.mlflow_world import (
+from runner.trackers.mlflow.mark import MarkFile
+from runner.trackers.mlflow.tracker import MLflowTracker
+from tests.trackers.mlflow.world import (
     Server,
     expected_metrics,
     stored_runs,
@@ -152,8 +152,8 @@ def test_after_a_killed_training_process_all_arrives_and_nothing_stays(tmp_path,
     program = f"""
 import os, signal
 from pathlib import Path
-from runner.trackers.mlflow import MLflowTracker
-from tests.trackers.mlflow_world import tracked_run, write_rows
+from runner.trackers.mlflow.tracker import MLflowTracker
+from tests.trackers.mlflow.world import tracked_run, write_rows
 run = tracked_run(Path({str(tmp_path / "run")!r}))
 tracker = MLflowTracker(tracking_uri="sqlite:///{database}")
 tracker.start(run)
@@ -240,7 +240,7 @@ def test_a_literal_password_is_refused_when_the_tracker_is_made():
 
 
 def test_starting_imports_no_mlflow(tmp_path):
-    program = "import sys, runner.trackers.mlflow; assert 'mlflow' not in sys.modules"
+    program = "import sys, runner.trackers.mlflow.tracker; assert 'mlflow' not in sys.modules"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)
 

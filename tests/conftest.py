@@ -1,0 +1,35 @@
+"""Options and settings of all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported: tests are many and small.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The processes that tests start find runner as pytest does.
+_paths = [str(Path(__file__).parents[1] / "src"), os.environ.get("PYTHONPATH", "")]
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, _paths))
+
+KINDS = ("slow", "slurm")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests that take long, too")
+    parser.addoption("--slurm", action="store_true", help="run the tests that need Slurm, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for kind in KINDS:
+        if config.getoption(f"--{kind}"):
+            continue
+        for item in items:
+            if kind in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=f"run with --{kind}"))
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own settings out of the tests."""
+    for name in ("RUNNER_CONFIG_DIR", "RUNNER_OUTPUT_DIR", "HYDRA_FULL_ERROR"):
+        monkeypatch.delenv(name, raising=False)

@@ -1,0 +1,66 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "own_model_and_data.md"
+BLOCK = re.compile(
+    r"^```(?:python|yaml)\n# (\S+\.(?:py|yaml))\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Write the files that the page shows; blocks of one name follow one another."""
+    for name, content in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as text:
+            text.write(content)
+    return tmp_path
+
+
+def run(project, *arguments):
+    paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    environment.pop("RUNNER_CONFIG_DIR", None)
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=project, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def last_values(project, split):
+    (journal,) = (project / "outputs" / "waves").glob("*/metrics.jsonl")
+    rows = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    return [row["values"] for row in rows if row["split"] == split][-1]
+
+
+def test_the_page_shows_the_files_it_lists(project):
+    files = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
+    assert files == {
+        "waves.py",
+        "without_hydra.py",
+        "conf/data/waves.yaml",
+        "conf/model/waves_net.yaml",
+        "conf/task/regression.yaml",
+        "conf/experiment/waves.yaml",
+    }
+
+
+def test_the_experiment_of_the_page_learns_its_curve(project):
+    run(project, "-m", "runner", "+experiment=waves", "trackers=none", "output_dir=outputs")
+    assert last_values(project, "test")["error"] < 0.2
+
+
+def test_the_page_works_without_config_files(project):
+    script = project / "without_hydra.py"
+    code = script.read_text(encoding="utf-8")
+    script.write_text(code.replace('name="waves",', 'name="waves", trackers={},'), encoding="utf-8")
+    run(project, str(script))
+    assert last_values(project, "evaluation")["loss"] < 1.0

@@ -1,0 +1,122 @@
+"""Every command of the README does what it says; the long ones are made short."""
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from torch import nn
+
+from tests.commands.command import BARE, call, only_run
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+]
+RUNNER = "python -m runner"
+SMALL = ("trainer.max_steps=2", "debug.limit_batches=1", *BARE)
+PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
+FEW_PLATES = ("data.train_size=64", "data.evaluation_size=8", "data.test_size=8")
+LOOKING = [c for c in COMMANDS if c == RUNNER or "--help" in c or "--cfg" in c]
+TRAINING = [
+    c
+    for c in COMMANDS
+    if c.startswith(RUNNER) and c not in LOOKING and not re.search(r"resume|predict|_real", c)
+]
+
+
+def arguments_of(command: str) -> list[str]:
+    return shlex.split(command.removeprefix(RUNNER))
+
+
+def test_the_readme_shows_each_kind_of_command() -> None:
+    assert COMMANDS[:2] == ["scripts/run +experiment=plate_ocr", "scripts/test"]
+    assert len(LOOKING) == 3
+    assert len(TRAINING) == 4
+
+
+@pytest.mark.parametrize("command", COMMANDS[:2])
+def test_the_two_commands_are_there_and_executable(command: str) -> None:
+    script = ROOT / command.split()[0]
+    assert script.stat().st_mode & 0o111
+    assert command in (ROOT / ".ci/run").read_text()
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_looking_runs_nothing(command: str, tmp_path: Path) -> None:
+    done = call(*arguments_of(command), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", TRAINING)
+def test_training_trains(command: str, tmp_path: Path) -> None:
+    few = FEW_PLATES if "plate_ocr" in command else ()
+    done = call(*arguments_of(command), *SMALL, *few, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    runs = list(tmp_path.rglob("status.json"))
+    assert len(runs) == (6 if " -m " in command.removeprefix(RUNNER) else 1)
+
+
+def test_a_run_is_continued_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call("+experiment=plate_ocr", *SMALL, *FEW_PLATES, cwd=tmp_path).returncode == 0
+    shutil.move(only_run(tmp_path, "plate_ocr"), tmp_path / "RUN_DIR")
+    (tmp_path / "PICTURES").mkdir()
+    write_picture(tmp_path / "PICTURES/a.png")
+    commands = [c for c in COMMANDS if re.search(r"resume|predict", c)]
+    assert len(commands) == 3
+    for command in commands:
+        short = [a.replace("=2000", "=4") for a in arguments_of(command)]
+        done = call(*short, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "file,text,confidence"
+    assert "PICTURES/a.png" in done.stdout
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(snippet, names)
+    assert isinstance(names["model"], nn.Module)
+
+
+def test_real_plates_are_read_from_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "PLATES_DIR"
+    folder.mkdir()
+    rows = ["file,text,split,region"]
+    for number in range(20):
+        write_picture(folder / f"{number}.png")
+        text = f"12ب345{number + 11}".translate(PERSIAN)
+        rows.append(f"{number}.png,{text},{'train' if number < 12 else 'val'},IR")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (command,) = (c for c in COMMANDS if "plate_ocr_real" in c)
+    done = call(*arguments_of(command), *SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_mlflow_ui_takes_the_store_of_the_runs() -> None:
+    (command,) = (c for c in COMMANDS if c.startswith("mlflow"))
+    assert Path(sys.executable).with_name("mlflow").exists()
+    assert command.endswith("--backend-store-uri sqlite:///outputs/mlflow.db")
+    conf = (ROOT / "conf/trackers/mlflow.yaml").read_text(encoding="utf-8")
+    assert "tracking_uri: sqlite:///${output_dir}/mlflow.db" in conf
+
+
+def test_every_link_leads_somewhere() -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert len(links) > 15
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_benchmark_that_is_named_is_there() -> None:
+    for script in re.findall(r"python (benchmarks/\S+\.py)", README):
+        assert (ROOT / script).is_file()
+
+
+def write_picture(path: Path) -> None:
+    Image.new("L", (128, 32), 200).save(path)
