@@ -36,8 +36,6 @@ def debug_data(data: Data, options: Options) -> Data:
 
 def _first(dataset: MapDataset, count: int) -> MapDataset:
     subset = Subset(dataset, range(min(count, len(dataset))))  # type: ignore[arg-type]
-    for name in ("deterministic", "texts"):
-        if hasattr(dataset, name):
-            value = getattr(dataset, name)
-            setattr(subset, name, value[: len(subset)] if name == "texts" else value)
+    if hasattr(dataset, "texts"):
+        subset.texts = dataset.texts[: len(subset)]  # type: ignore[attr-defined]
     return subset

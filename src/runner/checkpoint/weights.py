@@ -12,7 +12,7 @@ TiedNames = dict[str, str]  # a name that is not in the file -> the one that hol
 
 def save_weights(tensors: dict[str, Tensor], path: Path) -> TiedNames:
     """Write `tensors` to `path` and return which names share the tensor of another."""
-    first_name: dict[tuple[int, int, tuple[int, ...]], str] = {}
+    first_name: dict[tuple[object, ...], str] = {}
     kept: dict[str, Tensor] = {}
     tied: TiedNames = {}
     for name, tensor in tensors.items():

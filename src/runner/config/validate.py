@@ -130,13 +130,11 @@ def _read_all_options(
 
 def _check_name(name: object) -> list[str]:
     """Check that `name` can be the name of a folder."""
-    if (
-        name is UNRESOLVED
-        or re.fullmatch(r"[^/\\\0]+", str(name))
-        and name not in (None, ".", "..")
-    ):
+    if name is UNRESOLVED:
         return []
-    return [f"name must be the name of a folder, got {name!r}"]
+    if name in (None, ".", "..") or not re.fullmatch(r"[^/\\]+", str(name)):
+        return [f"name must be the name of a folder, got {name!r}"]
+    return []
 
 
 def _check_seed(seed: object) -> list[str]:

@@ -62,7 +62,7 @@ class TrainingStep:
 
     def _divide_gradients(self, num_targets: int) -> None:
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        torch._foreach_div_(gradients, num_targets)
+        torch._foreach_div_(gradients, num_targets)  # type: ignore[attr-defined]
 
     def _update(self) -> None:
         optimizer, scaler = self._parts.optimizer, self._parts.precision.scaler

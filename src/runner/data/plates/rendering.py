@@ -1,12 +1,10 @@
 """`PlateRenderer`: one plate's picture from its text and a random generator."""
 
-from pathlib import Path
-
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from runner.data.plates.camera import photograph
+from runner.data.plates.fonts import draw_text, open_shipped_font
 from runner.data.plates.glyphs import GlyphBank
 from runner.data.plates.layout import lay_out
 from runner.data.plates.scene import paint
@@ -33,9 +31,5 @@ class PlateRenderer:
 
 
 def _draw_caption() -> Image.Image:
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"
-    font = ImageFont.truetype(str(path), 32, layout_engine=ImageFont.Layout.BASIC)
-    left, top, right, bottom = (int(edge) for edge in font.getbbox(_CAPTION))
-    mask = Image.new("L", (right - left, bottom - top))
-    ImageDraw.Draw(mask).text((-left, -top), _CAPTION, font=font, fill=255)
-    return mask
+    mask = draw_text(open_shipped_font("DejaVuSans-Bold.ttf", 32), _CAPTION)
+    return mask.crop(mask.getbbox())

@@ -1,0 +1,66 @@
+"""The commands on runs that exist."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from runner.cli.main import COMMANDS
+from runner.config.locate import make_user_code_importable
+from runner.errors import ConfigError
+
+
+@click.group(name="runner")
+def _commands() -> None:
+    """The commands of runner."""
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run the command that `arguments` name and return the exit code."""
+    make_user_code_importable()
+    try:
+        _commands.main(list(arguments), prog_name="python -m runner", standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as error:
+        raise ConfigError(error.format_message()) from error
+    return 0
+
+
+@_commands.command(short_help=COMMANDS["resume"])
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("overrides", nargs=-1)
+def resume(directory: Path, overrides: tuple[str, ...]) -> None:
+    """Continue the run in DIRECTORY; OVERRIDES change layout keys: trainer.max_epochs=20."""
+    from runner.config.frozen import load_frozen
+    from runner.config.validate import validate
+    from runner.job.job import run_job
+    from runner.run.directory import RunDirectory
+
+    cfg = load_frozen(RunDirectory(directory).config, overrides)
+    command = ["python", "-m", "runner", "resume", str(directory), *overrides]
+    run_job(
+        validate(cfg),
+        directory,
+        overrides=list(overrides),
+        command=command,
+        continue_completed=True,
+    )
+
+
+@_commands.command(short_help=COMMANDS["predict"])
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--format", "form", default="table", type=click.Choice(["table", "csv", "jsonl"]))
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
+@click.option("--step", type=int, help="Take the checkpoint of this step; default: the best.")
+def predict(
+    directory: Path, files: tuple[Path, ...], form: str, device: str, step: int | None
+) -> None:
+    """Read FILES, pictures or folders of them, with the best weights of the run in DIRECTORY."""
+    from runner.build.inference import load_reader
+    from runner.inference.rows import write_rows
+
+    reader = load_reader(directory, device=device, step=step)
+    write_rows(reader.read(files), form, sys.stdout)

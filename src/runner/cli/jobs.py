@@ -1,0 +1,83 @@
+"""The jobs that Hydra starts: each config is validated and run, and what fails is told."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from runner.config import resolvers
+from runner.config.locate import make_user_code_importable
+from runner.errors import ConfigError, RunnerError
+
+
+class Jobs:
+    """Runs the jobs that Hydra starts, one for each composed config, and remembers what failed."""
+
+    def __init__(self, *, command: Sequence[str]) -> None:
+        self._command = list(command)
+        self._is_sweep = False
+        self.started = 0
+        self.failures: list[Exception] = []
+
+    def run(self, cfg: DictConfig) -> float | None:
+        """Run the job of `cfg` and return its score; Hydra calls this."""
+        # Again, for launchers that call this in a process of their own.
+        resolvers.register()
+        make_user_code_importable()
+        hydra_cfg = HydraConfig.get()
+        self._is_sweep = hydra_cfg.mode == RunMode.MULTIRUN
+        self.started += 1
+        overrides = list(hydra_cfg.overrides.task)
+        try:
+            return _run_one(cfg, overrides=overrides, command=self._command)
+        except Exception as error:
+            self.failures.append(error)
+            if not self._is_sweep:
+                return None  # told by exit_code; Hydra would print lines of its own
+            _print_failure(f"job {hydra_cfg.job.num} ({' '.join(overrides)})", error)
+            raise
+
+    def exit_code(self) -> int:
+        """Return 0, or raise the failure of the one run, or tell those of a sweep."""
+        if not self.failures:
+            return 0
+        if not self._is_sweep:
+            raise self.failures[0]
+        print(f"{len(self.failures)} of {self.started} jobs failed", file=sys.stderr)
+        codes = {getattr(error, "exit_code", 1) for error in self.failures}
+        return codes.pop() if len(codes) == 1 else 1
+
+
+def _run_one(cfg: DictConfig, *, overrides: list[str], command: list[str]) -> float | None:
+    # Not before: --help and --cfg stay light.
+    from runner.config.validate import validate
+    from runner.job.job import run_job
+
+    hydra_cfg = HydraConfig.get()
+    directory = Path(hydra_cfg.runtime.output_dir)
+    try:
+        config = validate(cfg, choices=dict(hydra_cfg.runtime.choices))
+        return run_job(config, directory, overrides=overrides, command=command)
+    except ConfigError:
+        _remove_if_empty(directory, directory.parent)
+        raise
+
+
+def _print_failure(name: str, error: Exception) -> None:
+    if isinstance(error, RunnerError):
+        print(f"{name} failed: {error}", file=sys.stderr)
+    else:
+        print(f"{name} failed:", file=sys.stderr)
+        traceback.print_exception(error)
+
+
+def _remove_if_empty(*folders: Path) -> None:
+    """Take back the folders that Hydra made for a run that never began."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,77 @@
+"""The command `runner`: `python -m runner` does the same.
+
+runner                    what there is to run
+runner WORD ...           a command on runs that exist: resume, predict, ...
+runner [overrides]        train; Hydra's own flags work
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from runner.errors import ConfigError, Interrupted, RunnerError, did_you_mean
+
+# The commands and what they give, here so that listing them imports nothing.
+COMMANDS = {
+    "resume": "continue a run exactly where it stands",
+    "predict": "read pictures with a trained run",
+}
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run `arguments` and return the exit code; mistakes are told in a sentence on stderr.
+
+    With HYDRA_FULL_ERROR=1 in the environment they keep their traceback.
+    """
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    try:
+        return _dispatch(arguments)
+    except RunnerError as error:
+        if wants_traceback:
+            raise
+        print(_message(error), file=sys.stderr)
+        return error.exit_code
+    except Interrupted as stop:
+        return stop.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if not arguments:
+        from runner.cli.overview import print_overview
+
+        print_overview()
+        return 0
+    if arguments[0] in COMMANDS:
+        from runner.cli.commands import run_command
+
+        return run_command(arguments)
+    _check_first_word(arguments[0])
+    from runner.cli.train import train
+
+    return train(arguments)
+
+
+def _check_first_word(word: str) -> None:
+    """Raise ConfigError for a word that is neither a command nor an override."""
+    if "=" not in word and not word.startswith(("-", "+", "~")):
+        raise ConfigError(
+            f"'{word}' is neither a command nor an override such as key=value"
+            f"{did_you_mean(word, COMMANDS)} (python -m runner alone shows what there is)"
+        )
+
+
+def _message(error: RunnerError) -> str:
+    if isinstance(error, ConfigError) and len(error.problems) > 1:
+        lines = "\n".join(f"  {problem}" for problem in error.problems)
+        return f"error: {len(error.problems)} mistakes in the config\n{lines}"
+    return f"error: {error}"

@@ -1,0 +1,88 @@
+"""Train: hand the overrides to Hydra, which composes a config for every job."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from hydra._internal.utils import get_args
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.cli.jobs import Jobs
+from runner.config import resolvers
+from runner.config.compose import CONFIG_NAME, HYDRA_VERSION_BASE
+from runner.config.locate import ENVIRONMENT_VARIABLE, make_user_code_importable, shipped_conf
+from runner.config.overrides import diagnose
+from runner.errors import ConfigError
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Run `arguments`, Hydra's flags and overrides, and return the exit code."""
+    resolvers.register()
+    _put_config_dir_first(arguments)
+    make_user_code_importable()
+    jobs = Jobs(command=["python", "-m", "runner", *arguments])
+    application = hydra.main(
+        version_base=HYDRA_VERSION_BASE, config_path=str(shipped_conf()), config_name=CONFIG_NAME
+    )(jobs.run)
+    with _hydra_raises(), _arguments(arguments):
+        try:
+            application()
+        except (HydraException, OmegaConfBaseException) as error:
+            if not jobs.failures:
+                raise diagnose(_overrides(arguments), error) from error
+        except ValueError as error:  # flags of Hydra that exclude each other
+            if not jobs.started:
+                raise ConfigError(str(error)) from error
+            if not jobs.failures:
+                raise
+        except Exception:
+            if not jobs.failures:
+                raise
+    return jobs.exit_code()
+
+
+def _overrides(arguments: Sequence[str]) -> list[str]:
+    parsed = get_args(list(arguments))
+    return [] if parsed.shell_completion else list(parsed.overrides)
+
+
+def _put_config_dir_first(arguments: Sequence[str]) -> None:
+    """Let `--config-dir DIR` count as the user's own conf, which comes before ours."""
+    folder = get_args(list(arguments)).config_dir
+    if folder is None:
+        return
+    if not Path(folder).is_dir():
+        raise ConfigError(f"--config-dir {folder}: there is no such folder")
+    others = os.environ.get(ENVIRONMENT_VARIABLE)
+    named = [str(Path(folder).resolve()), *([others] if others else [])]
+    os.environ[ENVIRONMENT_VARIABLE] = os.pathsep.join(named)
+
+
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Make Hydra raise its errors instead of printing them and leaving with exit code 1."""
+    before = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FULL_ERROR]
+        else:
+            os.environ[FULL_ERROR] = before
+
+
+@contextmanager
+def _arguments(arguments: Sequence[str]) -> Iterator[None]:
+    before = sys.argv
+    sys.argv = [before[0], *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = before
