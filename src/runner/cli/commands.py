@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.main import COMMANDS
+from runner.cli.catalogue import COMMANDS
 from runner.config.locate import make_user_code_importable
 from runner.errors import ConfigError
 

@@ -9,13 +9,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from runner.cli.catalogue import COMMANDS
 from runner.errors import ConfigError, Interrupted, RunnerError, did_you_mean
-
-# The commands and what they give, here so that listing them imports nothing.
-COMMANDS = {
-    "resume": "continue a run exactly where it stands",
-    "predict": "read pictures with a trained run",
-}
 
 
 def main() -> None:

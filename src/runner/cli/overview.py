@@ -1,6 +1,6 @@
 """What there is to run, as text."""
 
-from runner.cli.main import COMMANDS
+from runner.cli.catalogue import COMMANDS
 from runner.config.groups import describe, groups, members
 
 HEADER = """\
