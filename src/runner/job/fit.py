@@ -44,8 +44,10 @@ def fit(job: Job) -> Result:
                 directory, job.description, continue_completed=job.continue_completed
             ) as session:
                 _log.info("run %s", os.path.relpath(directory.path))
-                started = _start_trackers(job, session)
-                result = _train(job, session, stop)
+                _place_checkpoints(job, session.id)
+                parts = job.build()
+                started = _start_trackers(job, session)  # of a run that can begin
+                result = _train(parts, session, stop)
         except Interrupted:
             _log.info("stopped; to go on: python -m runner resume %s", directory.path)
             stop.forward()
@@ -58,9 +60,8 @@ def fit(job: Job) -> Result:
     return result
 
 
-def _train(job: Job, session: Session, stop: StopRequests) -> Result:
-    _place_checkpoints(job, session.id)
-    loop = TrainingLoop(job.build(), directory=job.directory, journal=session.journal, stop=stop)
+def _train(parts: Parts, session: Session, stop: StopRequests) -> Result:
+    loop = TrainingLoop(parts, directory=session.directory, journal=session.journal, stop=stop)
     session.standing = lambda: _standing(loop.result)
     return loop.run()
 
