@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from torch import nn
 
+from runner.config.options import LAYOUT_KEYS
 from tests.commands.command import BARE, call, only_run
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,11 @@ TRAINING = [
 
 def arguments_of(command: str) -> list[str]:
     return shlex.split(command.removeprefix(RUNNER))
+
+
+def test_the_readme_names_the_keys_that_may_change_on_resume() -> None:
+    (sentence,) = re.findall(r"These are the keys.*?`output_dir`", README, re.DOTALL)
+    assert re.findall(r"`([a-z_.]+)`", sentence) == list(LAYOUT_KEYS)
 
 
 def test_the_readme_shows_each_kind_of_command() -> None:

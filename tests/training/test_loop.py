@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,140 @@ def test_fp16_and_bf16_train(tmp_path: Path) -> None:
         options = replace(tiny_options(), precision=PrecisionOptions(autocast=autocast))
         result = train(tmp_path / autocast, options)
         assert result.step == 18 and result.score is not None
+
+
+def test_a_full_disk_is_told_and_training_goes_on(tmp_path: Path) -> None:
+    """Real: from step 5 on no file of this process may grow past a few bytes."""
+    import resource
+
+    class FullDisk(Callback):
+        def __init__(self) -> None:
+            self.before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+        def on_step_end(self, fit: Fit) -> None:
+            if fit.progress.step == 5:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (64, self.before[1]))
+            if fit.progress.step == 11:
+                resource.setrlimit(resource.RLIMIT_FSIZE, self.before)
+
+    options = tiny_options(evaluate_every="1 steps", log_every_steps=2)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    disk = FullDisk()
+    try:
+        result = train(tmp_path, options, callbacks={"disk": disk})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, disk.before)
+        signal.signal(signal.SIGXFSZ, before)
+    assert result.step == 18
+    assert rows(tmp_path, "train") == list(range(2, 19, 2)), "rows waited and were written later"
+    assert "checkpoint failed step=6" in (tmp_path / "logs" / "rank_0.log").read_text()
+
+
+def test_damaged_checkpoints_never_push_out_good_ones(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train(tmp_path, tiny_options(), callbacks={"stop": StopAt(8)})
+    newest = tmp_path / "checkpoints" / "step_00000008"
+    (newest / "training.pt").write_bytes(b"")
+    with pytest.raises(Interrupted):
+        train(tmp_path, tiny_options(), callbacks={"stop": StopAt(7)})
+    kept = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert {"step_00000006", "step_00000007", "damaged_step_00000008"} <= kept
+    assert train(tmp_path, tiny_options()).step == 18
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_an_unfinished_run_that_is_made_longer_keeps_its_schedule(
+    tmp_path: Path, schedule: str
+) -> None:
+    from functools import partial
+
+    from runner.optim.schedules import cosine_with_warmup
+
+    factory = {
+        "cosine": cosine_with_warmup,
+        "one_cycle": partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=1e-2),
+    }[schedule]
+    options, longer = tiny_options(log_every_steps=1), tiny_options(max_epochs=4, log_every_steps=1)
+    train(tmp_path / "straight", options, scheduler=factory)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "longer", options, scheduler=factory, callbacks={"stop": StopAt(5)})
+    train(tmp_path / "longer", longer, scheduler=factory)
+    rates = {
+        name: [row[3]["lr"] for row in journal_of(tmp_path / name) if row[2] == "train"]
+        for name in ("straight", "longer")
+    }
+    assert rates["longer"][:18] == rates["straight"]
+    assert set(rates["longer"][18:]) == {rates["straight"][-1]}
+
+
+def test_a_model_handed_over_for_evaluation_is_trained(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(8, 3), nn.Dropout(0.5)).eval()
+    modes: list[bool] = []
+
+    class Watch(Callback):
+        def on_step_end(self, fit: Fit) -> None:
+            modes.append(fit.model.training)
+
+    train(tmp_path, tiny_options(), model=model, callbacks={"watch": Watch()})
+    assert all(modes)
+    assert len(modes) == 18
+
+
+def test_a_train_metric_may_choose_the_best_step(tmp_path: Path) -> None:
+    options = tiny_options(best_metric="train.loss", log_every_steps=6, evaluate_every="6 steps")
+    result = train(tmp_path, options)
+    assert result.best_step in (6, 12, 18)
+    assert (tmp_path / "checkpoints" / f"step_{result.best_step:08d}").is_dir()
+    with pytest.raises(ConfigError, match="did you mean 'loss'"):
+        train(tmp_path / "typo", tiny_options(best_metric="train.los"))
+    with pytest.raises(ConfigError, match="never does in 18 steps"):
+        train(tmp_path / "never", tiny_options(best_metric="train.loss", log_every_steps=50))
+
+
+def test_the_k_best_checkpoints_are_kept(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from runner.config.options import CheckpointOptions
+
+    options = tiny_options(evaluate_every="1 steps")
+    options = replace(options, checkpoint=CheckpointOptions(keep_last=1, keep_best=3))
+    train(tmp_path, options)
+    losses = sorted(
+        (row[3]["loss"], row[0]) for row in journal_of(tmp_path) if row[2] == "evaluation"
+    )
+    kept = {int(path.name[5:]) for path in (tmp_path / "checkpoints").iterdir()}
+    assert kept == {step for _, step in losses[:3]} | {18}
+
+
+def test_a_callback_that_fails_at_the_end_does_not_hide_an_interruption(tmp_path: Path) -> None:
+    ended: list[str] = []
+
+    class Broken(Callback):
+        def on_fit_end(self, fit: Fit, outcome: str) -> None:
+            raise ValueError("no luck")
+
+    class Watch(Callback):
+        def on_fit_end(self, fit: Fit, outcome: str) -> None:
+            ended.append(outcome)
+
+    callbacks = {"stop": StopAt(5), "broken": Broken(), "watch": Watch()}
+    with pytest.raises(Interrupted):
+        train(tmp_path, tiny_options(), callbacks=callbacks)
+    assert ended == ["preempted"]
+    with pytest.raises(CallbackError, match="callbacks.broken failed in on_fit_end"):
+        train(tmp_path, tiny_options(), callbacks={"broken": Broken(), "watch": Watch()})
+    assert ended == ["preempted", "completed"]
+
+
+def test_callbacks_may_come_and_go_between_jobs(tmp_path: Path) -> None:
+    class Counter(Callback):
+        def state_dict(self) -> dict[str, Any]:
+            return {"count": 1}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            assert state == {"count": 1}
+
+    callbacks = {"stop": StopAt(5), "counter": Counter()}
+    with pytest.raises(Interrupted):
+        train(tmp_path, tiny_options(), callbacks=callbacks)
+    assert train(tmp_path, tiny_options(), callbacks={"other": Counter()}).step == 18

@@ -67,4 +67,4 @@ def test_nothing_waits_before_the_first_logged_step(tmp_path: Path) -> None:
             device=META,
             callbacks={"watch": Watch()},
         )
-    assert steps == [1, 2, 3, 4, 5]
+    assert steps == [1, 2, 3, 4]

@@ -4,6 +4,7 @@ The one place that knows two strangers at once, and so the one that finds that t
 """
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,12 @@ from runner.data.data import Data
 from runner.data.fingerprint import fingerprint
 from runner.data.loader import Loader, evaluation_loader, train_loader
 from runner.errors import ConfigError, DataError, did_you_mean
-from runner.optim.optimization import OptimizerFactory, SchedulerFactory, build_schedule
+from runner.optim.optimization import (
+    OptimizerFactory,
+    Schedule,
+    SchedulerFactory,
+    build_schedule,
+)
 from runner.runtime.precision import Precision
 from runner.tasks.ctc import CTC, check_alignable
 from runner.tasks.task import Task
@@ -43,21 +49,23 @@ def assemble(
     _check_data(data, task, model)
     loaders = _loaders(data, options, device)
     _check_metric(task, options.trainer, loaders)
-    torch.use_deterministic_algorithms(options.trainer.deterministic)
+    _make_deterministic(options.trainer.deterministic)
     model = model.to(device)
     if not isinstance(optimizer, Optimizer):
         optimizer = optimizer(model.parameters())
     steps_per_epoch = _steps_per_epoch(loaders["train"], options)
     planned_steps = _planned_steps(options.trainer, steps_per_epoch)
+    schedule = build_schedule(
+        scheduler,
+        optimizer,
+        total_steps=_schedule_length(options.trainer, planned_steps, steps_per_epoch),
+    )
+    _check_plan(options.trainer, schedule, planned_steps, loaders)
     return Parts(
         model=model,
         task=task,
         optimizer=optimizer,
-        schedule=build_schedule(
-            scheduler,
-            optimizer,
-            total_steps=_schedule_length(options.trainer, planned_steps, steps_per_epoch),
-        ),
+        schedule=schedule,
         loaders=loaders,
         augment=data.augment,
         callbacks={**callbacks, "profiler": Profiler()} if options.debug.profile else callbacks,
@@ -104,8 +112,36 @@ def _check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Loa
             f"trainer.best_metric={options.best_metric}: the task measures "
             f"{', '.join(f'evaluation.{name}' for name in known)}{did_you_mean(metric, known)}"
         )
-    if options.patience is not None and "evaluation" not in loaders:
+    if split == "evaluation" and options.patience is not None and "evaluation" not in loaders:
         raise ConfigError("trainer.patience needs an evaluation split, which data does not have")
+
+
+def _check_plan(
+    options: TrainerOptions,
+    schedule: Schedule,
+    planned_steps: int | None,
+    loaders: Mapping[str, Loader],
+) -> None:
+    scores_evaluations = options.best_metric.startswith("evaluation.")
+    if schedule.needs_score and not (scores_evaluations and "evaluation" in loaders):
+        raise ConfigError(
+            "scheduler=plateau follows an evaluation: it needs trainer.best_metric=evaluation.* "
+            "and data with an evaluation split"
+        )
+    every = options.log_every_steps
+    never_logged = not every or (planned_steps is not None and planned_steps < every)
+    if not scores_evaluations and never_logged:
+        raise ConfigError(
+            f"trainer.best_metric={options.best_metric} is looked at when a row is logged, which "
+            f"trainer.log_every_steps={every} never does in {planned_steps} steps"
+        )
+
+
+def _make_deterministic(wanted: bool) -> None:
+    if wanted:  # cuBLAS asks for it, before its first use
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(wanted)
 
 
 def _steps_per_epoch(loader: Loader, options: Options) -> int:

@@ -43,6 +43,11 @@ def committed_steps(root: Path) -> list[int]:
     return sorted(int(match[1]) for match, path in named if match and (path / NAME).is_file())
 
 
+def step_path(root: Path, step: int) -> Path:
+    """Return where in `root` the checkpoint of `step` lies, whether or not there is one."""
+    return root / f"step_{step:08d}"
+
+
 def write_manifest(directory: Path, *, step: int, tied: dict[str, str]) -> None:
     """Describe all files of `directory` in its manifest."""
     files = {path.name: _entry(path) for path in sorted(directory.iterdir())}

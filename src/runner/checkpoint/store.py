@@ -12,11 +12,14 @@ A checkpoint is written to a hidden directory beside its place, synced, and rena
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from runner.checkpoint.manifest import (
@@ -24,6 +27,7 @@ from runner.checkpoint.manifest import (
     Manifest,
     committed_steps,
     read_manifest,
+    step_path,
     verified_manifest,
     write_manifest,
 )
@@ -54,23 +58,27 @@ class CheckpointStore:
 
     def path_of(self, step: int) -> Path:
         """Return where the checkpoint of `step` lies, whether or not there is one."""
-        return self.root / f"step_{step:08d}"
+        return step_path(self.root, step)
 
     def steps(self) -> list[int]:
         """Return the steps that have a manifest, oldest first."""
         return committed_steps(self.root)
 
     def write(self, step: int, snapshot: Snapshot) -> Path:
-        """Commit `snapshot` as the checkpoint of `step` and return its directory."""
+        """Commit `snapshot` as the checkpoint of `step` and return its directory.
+
+        Raises OSError when the disk does not take it; what was there before is untouched.
+        """
         final = self.path_of(step)
         self.root.mkdir(parents=True, exist_ok=True)
         self._clear_leftovers()
         partial = self.root / f".{final.name}.{os.getpid()}.partial"
         partial.mkdir()
         try:
-            tied = save_weights(snapshot.weights, partial / WEIGHTS)
-            torch.save(snapshot.training, partial / _TRAINING)
-            torch.save(snapshot.rank, partial / _rank_file(0))
+            with _write_errors_as_os_errors():
+                tied = save_weights(snapshot.weights, partial / WEIGHTS)
+                torch.save(snapshot.training, partial / _TRAINING)
+                torch.save(snapshot.rank, partial / _rank_file(0))
             for path in partial.iterdir():
                 _sync(path)
             write_manifest(partial, step=step, tied=tied)
@@ -82,17 +90,21 @@ class CheckpointStore:
         return final
 
     def newest_valid(self) -> int | None:
-        """Return the newest step whose files match its manifest, warning about damaged newer ones.
+        """Return the newest step whose files match its manifest, or None.
 
-        Only the one who holds the run directory asks: it also puts back what a kill left half done.
+        Only the one who holds the run directory asks: what a kill left half done is put back, and
+        damaged checkpoints that are newer are renamed, so that they never count as the newest.
         """
         self._recover()
+        damaged: list[int] = []
         for step in reversed(self.steps()):
             try:
                 verified_manifest(self.path_of(step))
             except CheckpointError as error:
                 _log.warning("checkpoint skipped step=%d: %s", step, error)
+                damaged.append(step)
             else:
+                self._set_aside(damaged)
                 return step
         return None
 
@@ -131,6 +143,13 @@ class CheckpointStore:
         sync_directory(self.root)
         shutil.rmtree(aside, ignore_errors=True)
 
+    def _set_aside(self, damaged: list[int]) -> None:
+        for step in damaged:
+            path = self.path_of(step)
+            aside = self.root / f"damaged_{path.name}"
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+
     def _recover(self) -> None:
         """Put back what a kill caught while it was set aside."""
         for aside in self.root.glob(".step_*.replaced"):
@@ -148,6 +167,19 @@ class CheckpointStore:
 
 def _rank_file(rank: int) -> str:
     return f"rank_{rank}.pt"
+
+
+@contextmanager
+def _write_errors_as_os_errors() -> Iterator[None]:
+    """Safetensors and torch tell a full disk by exceptions of their own."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    except RuntimeError as error:
+        if not any(word in str(error) for word in ("writ", "iostream", "close")):
+            raise
+        raise OSError(str(error)) from error
 
 
 def _sync(path: Path) -> None:

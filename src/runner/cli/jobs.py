@@ -55,13 +55,16 @@ class Jobs:
 
 def _run_one(cfg: DictConfig, *, overrides: list[str], command: list[str]) -> float | None:
     # Not before: --help and --cfg stay light.
+    from runner.config.threads import threads_of_run
     from runner.config.validate import validate
     from runner.job.job import run_job
+    from runner.run.directory import RunDirectory
 
     hydra_cfg = HydraConfig.get()
     directory = Path(hydra_cfg.runtime.output_dir)
     try:
-        config = validate(cfg, choices=dict(hydra_cfg.runtime.choices))
+        threads = threads_of_run(RunDirectory(directory).config)
+        config = validate(cfg, choices=dict(hydra_cfg.runtime.choices), threads=threads)
         return run_job(config, directory, overrides=overrides, command=command)
     except ConfigError:
         _remove_if_empty(directory, directory.parent)

@@ -1,8 +1,8 @@
 """The command `runner`: `python -m runner` does the same.
 
-runner                    what there is to run
-runner WORD ...           a command on runs that exist: resume, predict, ...
-runner [overrides]        train; Hydra's own flags work
+    runner                    what there is to run
+    runner WORD ...           a command on runs that exist: resume, predict, ...
+    runner [overrides]        train; Hydra's own flags work
 """
 
 import os

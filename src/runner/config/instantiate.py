@@ -10,7 +10,7 @@ from hydra.errors import InstantiationException
 from runner.config.targets import PARTIAL, TARGET
 from runner.errors import ConfigError, RunnerError
 
-USER_MISTAKES = (ValueError, TypeError, OSError, ImportError)
+USER_MISTAKES = (ValueError, TypeError, RuntimeError, OSError, ImportError)
 
 
 def instantiate(node: Mapping[str, Any], where: str = "", /, **arguments: Any) -> Any:

@@ -29,7 +29,8 @@ class TrainerOptions:
     schedule_every: str = "step"  # step | epoch | evaluation
     best_metric: str = "evaluation.loss"  # train. or evaluation. prefix
     best_mode: str = "min"  # min | max
-    patience: int | None = None  # evaluations without a better score before training stops early
+    # Evaluations (for a train. metric: logged rows) without a better score before an early stop.
+    patience: int | None = None
     patience_warmup: str | None = None  # early stopping does not count before this
     min_improvement: float = 0.0  # what counts as better, in units of the metric
     deterministic: bool = False
@@ -145,10 +146,9 @@ class Options:
 
 
 # A run whose config differs from another's in these keys alone gives the same result: they may be
-# overridden on `resume`. One list, documented in docs/resume.md.
+# overridden on `resume`. One list, which the README repeats.
 LAYOUT_KEYS = (
     "hardware.device",
-    "hardware.num_processes",
     "data.num_workers",
     "trainer.max_epochs",
     "trainer.max_steps",
@@ -157,7 +157,6 @@ LAYOUT_KEYS = (
     "trackers",
     "callbacks",
     "output_dir",
-    "hydra",
 )
 
 

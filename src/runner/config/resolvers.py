@@ -1,7 +1,7 @@
 """The interpolations that runner adds to those of OmegaConf and Hydra.
 
-${start:}                 when the run started and a random id: 2026-11-21_10-30-00_k3f9a2
-${ctc_classes:ALPHABET}   the number of symbols and the blank
+    ${start:}                 when the run started and a random id: 2026-11-21_10-30-00_k3f9a2
+    ${ctc_classes:ALPHABET}   the number of symbols and the blank
 """
 
 from omegaconf import OmegaConf

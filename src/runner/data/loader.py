@@ -11,7 +11,9 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from runner.config.options import LoaderOptions
 from runner.data.data import MapDataset, is_deterministic
 from runner.data.order import BatchOrder, SampleKey
+from runner.errors import DataError
 from runner.runtime.seeds import preserved_cpu_generators, seed_sample
+from runner.runtime.signals import become_a_child, held_back_from_children
 
 Collate = Callable[[list[Any]], Any]
 
@@ -33,7 +35,7 @@ class Loader:
         samples = _Plain(dataset) if is_deterministic(dataset) else _Seeded(dataset, seed)
         collate = collate or default_collate
         if num_workers or pin_memory:
-            self._source = _data_loader(samples, order, num_workers, collate, pin_memory)
+            self._source = _WithDataLoader(samples, order, num_workers, collate, pin_memory)
         else:
             self._source = _InProcess(samples, order, collate)
 
@@ -116,21 +118,47 @@ class _InProcess:
             yield collate(fetch(names))
 
 
-def _data_loader(
-    samples: "_Samples", order: BatchOrder, num_workers: int, collate: Collate, pin_memory: bool
-) -> DataLoader[Any]:
-    return DataLoader(
-        samples,
-        batch_sampler=order,
-        collate_fn=collate,
-        num_workers=num_workers,
-        persistent_workers=num_workers > 0,
-        pin_memory=pin_memory,
-        # Not fork: other threads are alive. Its own generator: else each iteration would take a
-        # number from the one that dropout uses.
-        multiprocessing_context=_worker_context() if num_workers else None,
-        generator=torch.Generator(),
-    )
+class _WithDataLoader:
+    """Batches made by workers, which live on from epoch to epoch, or in pinned memory."""
+
+    def __init__(
+        self,
+        samples: "_Samples",
+        order: BatchOrder,
+        num_workers: int,
+        collate: Collate,
+        pin_memory: bool,
+    ) -> None:
+        self._loader = DataLoader(
+            samples,
+            batch_sampler=order,
+            collate_fn=collate,
+            num_workers=num_workers,
+            worker_init_fn=_become_a_worker,
+            persistent_workers=num_workers > 0,
+            pin_memory=pin_memory,
+            # Not fork: other threads are alive. Its own generator: else each iteration would take
+            # a number from the one that dropout uses.
+            multiprocessing_context=_worker_context() if num_workers else None,
+            generator=torch.Generator(),
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        with held_back_from_children():
+            batches = iter(self._loader)
+        return _told_plainly(batches)
+
+
+def _told_plainly(batches: Iterator[Any]) -> Iterator[Any]:
+    """Yield `batches`; a DataError from a worker comes with the worker's traceback as its text."""
+    try:
+        yield from batches
+    except DataError as error:
+        raise DataError(str(error).rpartition("DataError: ")[2].strip()) from error
+
+
+def _become_a_worker(_: int) -> None:
+    become_a_child()
 
 
 def _worker_context() -> ForkServerContext:

@@ -9,6 +9,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from runner.protocols import check_state_keys
+
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[..., LRScheduler]
 
@@ -29,6 +31,11 @@ class Schedule:
         self._total_steps = total_steps
         self._steps = 0
 
+    @property
+    def needs_score(self) -> bool:
+        """Return whether the scheduler follows a score, as plateau does."""
+        return isinstance(self._scheduler, ReduceLROnPlateau)
+
     def step(self, score: float | None = None) -> None:
         """Go on by one step, epoch or evaluation; plateau schedulers need the `score`."""
         if self._scheduler is None:
@@ -48,6 +55,7 @@ class Schedule:
         return {"scheduler": scheduler, "total_steps": self._total_steps, "steps": self._steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_state_keys("schedule", state, ("scheduler", "total_steps", "steps"))
         self._total_steps, self._steps = state["total_steps"], state["steps"]
         if self._scheduler is not None:
             self._scheduler.load_state_dict(state["scheduler"])

@@ -10,10 +10,13 @@ stands.
 """
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +37,40 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         _drop_torn_line(path)
         self._known = {(row.step, row.split) for row in read_journal(path)}
-        self._file = path.open("a", encoding="utf-8")
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        self._waiting = b""  # what a full disk did not take yet
 
     def append(self, row: Row) -> bool:
         """Write `row` unless its step and split are there already; return whether it was."""
         if (row.step, row.split) in self._known:
             return False
         self._known.add((row.step, row.split))
-        self._file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
-        self._file.flush()
+        self._waiting += json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n"
+        try:
+            self._write()
+        except OSError as error:  # a full disk: training goes on, the row waits for the next try
+            _log.error("the journal cannot be written, its rows wait in memory: %s", error)
         return True
 
     def sync(self) -> None:
-        """Make all rows survive a power loss; called before a checkpoint that builds on them."""
-        os.fsync(self._file.fileno())
+        """Make all rows survive a power loss; called before a checkpoint that builds on them.
+
+        Raises OSError when the disk does not take them.
+        """
+        self._write()
+        os.fsync(self._file)
 
     def close(self) -> None:
-        """Sync and close."""
-        self.sync()
-        self._file.close()
+        """Sync and close; OSError when rows are left that the disk did not take."""
+        try:
+            self.sync()
+        finally:
+            os.close(self._file)
+
+    def _write(self) -> None:
+        while self._waiting:
+            written = os.write(self._file, self._waiting)
+            self._waiting = self._waiting[written:]
 
 
 def read_journal(path: Path) -> list[Row]:

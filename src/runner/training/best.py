@@ -1,43 +1,60 @@
-"""The best score so far, and whether to go on looking for a better one."""
+"""The best scores so far, and whether to go on looking for a better one."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
+from runner.protocols import check_state_keys
 
-@dataclass
+
 class Best:
-    """The best value of one metric; `evaluations_since` counts those that were not better."""
+    """The best value of one metric, and the `keep` best steps, whose checkpoints are kept.
 
-    mode: str  # min | max
-    min_improvement: float = 0.0
-    score: float | None = None
-    step: int | None = None
-    evaluations_since: int = 0
+    `evaluations_since` counts the looks that were not better by more than `min_improvement`.
+    """
+
+    def __init__(self, mode: str, *, min_improvement: float = 0.0, keep: int = 1) -> None:
+        self._sign = 1.0 if mode == "min" else -1.0
+        self._min_improvement = min_improvement
+        self._keep = keep
+        self.score: float | None = None
+        self.step: int | None = None
+        self.evaluations_since = 0
+        self._ranking: list[list[float]] = []  # [score, step], the best first
+
+    @property
+    def steps(self) -> set[int]:
+        """Return the steps whose checkpoints are worth keeping."""
+        best = set() if self.step is None or not self._keep else {self.step}
+        return best | {int(step) for _, step in self._ranking}
 
     def update(self, value: float, *, step: int, counts: bool) -> bool:
-        """Take a new value and return whether it is the best; `counts` is false in the warm-up."""
+        """Take a value and return whether its step is worth keeping; a warm-up does not count."""
+        if math.isnan(value):
+            self.evaluations_since += counts
+            return False
         if self._is_better(value):
             self.score, self.step, self.evaluations_since = value, step, 0
-            return True
-        self.evaluations_since += counts
-        return False
+        else:
+            self.evaluations_since += counts
+        ranking = [*self._ranking, [value, step]]
+        self._ranking = sorted(ranking, key=lambda entry: self._sign * entry[0])[: self._keep]
+        return step in self.steps
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "score": self.score,
             "step": self.step,
             "evaluations_since": self.evaluations_since,
+            "ranking": self._ranking,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_state_keys("best", state, self.state_dict())
         self.score, self.step = state["score"], state["step"]
         self.evaluations_since = state["evaluations_since"]
+        self._ranking = [list(entry) for entry in state["ranking"]]
 
     def _is_better(self, value: float) -> bool:
-        if math.isnan(value):
-            return False
         if self.score is None:
             return True
-        gain = self.score - value if self.mode == "min" else value - self.score
-        return gain > self.min_improvement
+        return self._sign * (self.score - value) > self._min_improvement

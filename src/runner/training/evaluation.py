@@ -52,7 +52,7 @@ class Evaluator:
             seed=mix(parts.options.seed, step) >> 1,
             on_batch=on_batch,
         )
-        self._recorder.record(split, values)
+        self._recorder.record({split: values})
         self._events.tell("on_evaluation_end", split, values)
         return values
 
@@ -85,9 +85,10 @@ def evaluate(
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module, was_training in modes:
+            module.training = was_training

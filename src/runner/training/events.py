@@ -1,10 +1,13 @@
 """Tell the callbacks what happens, at no cost for events that none of them listens to."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner.errors import RunError
 from runner.training.callback import Callback, Fit
+
+_log = logging.getLogger(__name__)
 
 
 class CallbackError(RunError):
@@ -30,7 +33,27 @@ class Events:
             try:
                 listener(self._fit, *args)
             except Exception as error:
-                raise CallbackError(
-                    f"callbacks.{name} failed in {event}: {type(error).__name__}: {error} "
-                    f"(leave it out with ~callbacks.{name})"
-                ) from error
+                raise CallbackError(_sentence(name, event, error)) from error
+
+    def tell_end(self, outcome: str) -> None:
+        """Call `on_fit_end` on every callback, whatever the others do.
+
+        After a completed training the first failure is raised at the end; after any other outcome
+        failures are logged, so that they do not stand in for the reason of the end.
+        """
+        failed: list[CallbackError] = []
+        for name, listener in self._listeners["on_fit_end"]:
+            try:
+                listener(self._fit, outcome)
+            except Exception as error:
+                _log.exception("%s", _sentence(name, "on_fit_end", error))
+                failed.append(CallbackError(_sentence(name, "on_fit_end", error)))
+        if failed and outcome == "completed":
+            raise failed[0]
+
+
+def _sentence(name: str, event: str, error: Exception) -> str:
+    return (
+        f"callbacks.{name} failed in {event}: {type(error).__name__}: {error} "
+        f"(leave it out with ~callbacks.{name})"
+    )

@@ -1,11 +1,15 @@
 """The story of a training.
 
-    restore the newest checkpoint, or evaluate at the start
+    restore the newest checkpoint
+    evaluate at the start, or do what the last job left undone
     until a limit is reached:
-        take the micro-batches of one step step                                  (forward, backward,
-        update) advance                               (before saving: the data position must be
-        right) log?  evaluate?  save?  stop?         (evaluate before saving: the best score must be
-        inside)
+        take the micro-batches of one step
+        step                        forward, backward, update
+        advance                     before saving: the data position must be right
+        log?
+        evaluate?                   before saving: the best score must be inside
+        save?
+        stop?
     evaluate at the end, save
     load the best weights, evaluate the test split
 
@@ -20,7 +24,7 @@ from typing import Any
 
 from runner.checkpoint.store import CheckpointStore
 from runner.config.duration import parse_optional
-from runner.errors import Interrupted
+from runner.errors import ConfigError, Interrupted, RunError, did_you_mean
 from runner.protocols import Stateful
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, Row
@@ -35,7 +39,7 @@ from runner.training.limits import Limits
 from runner.training.parts import Parts
 from runner.training.progress import Progress
 from runner.training.recorder import Recorder
-from runner.training.saving import Saver
+from runner.training.saving import CALLBACK_PREFIX, Saver
 from runner.training.speed import Speedometer
 from runner.training.step import TrainingStep
 
@@ -65,7 +69,11 @@ class TrainingLoop:
         self._stop = stop
         self._progress = Progress(batches_per_epoch=len(parts.loaders["train"]))
         self._averages = Averages()
-        self._best = Best(options.best_mode, options.min_improvement)
+        self._best = Best(
+            options.best_mode,
+            min_improvement=options.min_improvement,
+            keep=parts.options.checkpoint.keep_best,
+        )
         self._limits = Limits(options)
         self._can_evaluate = "evaluation" in parts.loaders
         self._evaluate_every = parse_optional(
@@ -85,7 +93,9 @@ class TrainingLoop:
             identity={"seed": parts.options.seed, "data": parts.data_fingerprint},
             best=self._best,
             options=parts.options.checkpoint,
+            sync_journal=self._recorder.sync,
         )
+        self._restored_step: int | None = None
         self._test_values: dict[str, float] = {}
         self._evaluation_values: dict[str, float] = {}
 
@@ -100,13 +110,17 @@ class TrainingLoop:
             test=self._test_values,
         )
 
+    def restore(self) -> None:
+        """Go to where the newest checkpoint stands, if any; CheckpointError if it does not fit."""
+        self._restored_step = self._saver.restore()
+
     def run(self) -> Result:
         """Train until a limit is reached; raise Interrupted, saved, when a stop was asked for."""
         outcome = "failed"
-        restored_step = self._saver.restore()
-        self._events.tell("on_fit_start")
+        self._parts.model.train()
         try:
-            self._begin(restored_step)
+            self._events.tell("on_fit_start")
+            self._begin()
             self._train()
             self._finish()
             outcome = "completed"
@@ -117,7 +131,7 @@ class TrainingLoop:
             self._save()
             raise
         finally:
-            self._events.tell("on_fit_end", outcome)
+            self._events.tell_end(outcome)
         return self.result
 
     def _train(self) -> None:
@@ -129,17 +143,20 @@ class TrainingLoop:
             if self._options.schedule_every == "step":
                 self._parts.schedule.step()
             self._progress.advance(batches=len(micro_batches), samples=samples)
+            # On a logged step the means wait for the device, which belongs to the training time.
+            means = self._averages.means() if self._is_logged_step() else {}
             self._progress.seconds += self._speed.pause()
             if self._options.schedule_every == "epoch" and self._progress.is_epoch_end:
                 self._parts.schedule.step()
+            is_better = bool(means) and self._log_window(means)
             self._events.tell("on_step_end")
-            self._settle(is_better=self._maybe_log())
+            self._settle(is_better=is_better)
         _log.info("training ended step=%d: %s", self._progress.step, reason)
 
     def _settle(self, *, is_better: bool = False) -> None:
         """Do what is due at the boundary after a step; after a restart, what was left undone."""
         if is_due(self._evaluate_every, self._progress) and not self._progress.is_evaluated:
-            is_better = self._evaluate()
+            is_better = self._evaluate() or is_better
         seconds = self._saver.seconds_since_save
         if is_better or is_due(self._save_every, self._progress, seconds_since_last=seconds):
             self._save()
@@ -157,9 +174,10 @@ class TrainingLoop:
             if self._stop.received is not None:  # the best weights are loaded: nothing to save
                 raise Interrupted(self._stop.received)
 
-    def _begin(self, restored_step: int | None) -> None:
-        if restored_step is not None:
-            _log.info("resumed step=%d epoch=%s", restored_step, self._progress.fractional_epoch)
+    def _begin(self) -> None:
+        if self._restored_step is not None:
+            epoch = self._progress.fractional_epoch
+            _log.info("resumed step=%d epoch=%s", self._restored_step, epoch)
             self._settle()
         elif self._options.evaluate_at_start and self._can_evaluate:
             self._evaluate()
@@ -173,18 +191,23 @@ class TrainingLoop:
             )
         left = progress.batches_per_epoch - progress.batch
         count = min(self._options.gradient_accumulation_steps, left)
-        micro_batches = [self._speed.next_batch(self._batches) for _ in range(count)]
+        try:
+            micro_batches = [self._speed.next_batch(self._batches) for _ in range(count)]
+        except RuntimeError:  # a worker was ended by the signal that asks this process to stop
+            self._obey_stop()
+            raise
         if count == left:
             self._batches = None
         return micro_batches
 
-    def _maybe_log(self) -> bool:
-        """Write a row if it is time for one; return whether it holds the best score."""
+    def _is_logged_step(self) -> bool:
         every = self._options.log_every_steps
-        if not every or self._progress.step % every:
-            return False
-        values = self._log(self._averages.means())
+        return every > 0 and self._progress.step % every == 0
+
+    def _log_window(self, means: dict[str, float]) -> bool:
+        """Log the means since the last row; return whether they are worth a checkpoint."""
         self._averages.reset()
+        values = self._log(means)
         return self._judge("train", values)
 
     def _log_rest(self) -> None:
@@ -194,8 +217,7 @@ class TrainingLoop:
 
     def _log(self, means: dict[str, float]) -> dict[str, float]:
         values = {**means, "lr": self._parts.optimizer.param_groups[0]["lr"]}
-        self._recorder.record("speed", self._speed.take())
-        self._recorder.record("train", values)
+        self._recorder.record({"speed": self._speed.take(), "train": values})
         return values
 
     def _evaluate(self) -> bool:
@@ -217,6 +239,12 @@ class TrainingLoop:
         prefix, metric = self._options.best_metric.split(".", 1)
         if prefix != split:
             return False
+        if metric not in values:
+            known = [f"{split}.{name}" for name in values]
+            raise ConfigError(
+                f"trainer.best_metric={self._options.best_metric} is not measured: there are "
+                f"{', '.join(known)}{did_you_mean(metric, values)}"
+            )
         counts = self._limits.counts_for_patience(self._progress)
         return self._best.update(values[metric], step=self._progress.step, counts=counts)
 
@@ -227,11 +255,12 @@ class TrainingLoop:
         self._test_values = self._evaluator.values_of("test", step=self._progress.step)
 
     def _save(self) -> None:
-        self._recorder.sync()
         if self._saver.save(self._progress.step, evaluations=self._progress.evaluations):
             self._events.tell("on_checkpoint", self._progress.step)
 
     def _obey_stop(self) -> None:
+        if self._stop.abandoned is not None:
+            raise RunError(self._stop.abandoned)
         if self._stop.received is not None:
             self._save()
             raise Interrupted(self._stop.received)
@@ -242,7 +271,7 @@ class TrainingLoop:
     def _state(self) -> dict[str, Stateful]:
         parts = self._parts
         callbacks = {
-            f"callbacks.{name}": callback
+            f"{CALLBACK_PREFIX}{name}": callback
             for name, callback in parts.callbacks.items()
             if isinstance(callback, Stateful)
         }

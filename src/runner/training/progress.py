@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from runner.protocols import check_state_keys
+
 
 @dataclass(kw_only=True)
 class Progress:
@@ -46,7 +48,6 @@ class Progress:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         names = {field.name for field in fields(self)}
-        if names != state.keys():
-            raise ValueError(f"progress holds {sorted(state)}, expected {sorted(names)}")
+        check_state_keys("progress", state, names)
         for name in names:
             setattr(self, name, state[name])

@@ -15,18 +15,26 @@ class Recorder:
         self._progress = progress
         self._on_row = on_row
 
-    def record(self, split: str, values: dict[str, float]) -> None:
-        """Append one row; a row that an earlier job wrote stands."""
-        row = Row(
+    def record(self, rows: dict[str, dict[str, float]]) -> None:
+        """Append the values of each split; a row that an earlier job wrote stands.
+
+        All are in the journal before the first callback hears of one, and may fail.
+        """
+        written = [self._row(split, values) for split, values in rows.items()]
+        for row in written:
+            self._journal.append(row)
+        for row in written:
+            self._on_row(row)
+
+    def sync(self) -> None:
+        """Make all rows survive a power loss; OSError when the disk does not take them."""
+        self._journal.sync()
+
+    def _row(self, split: str, values: dict[str, float]) -> Row:
+        return Row(
             step=self._progress.step,
             epoch=self._progress.fractional_epoch,
             time=round(time.time(), 3),
             split=split,
             values=values,
         )
-        self._journal.append(row)
-        self._on_row(row)
-
-    def sync(self) -> None:
-        """Make all rows survive a power loss."""
-        self._journal.sync()

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -11,9 +11,11 @@ from runner.checkpoint.retention import steps_to_delete
 from runner.checkpoint.store import CheckpointStore, Snapshot
 from runner.config.options import CheckpointOptions
 from runner.errors import CheckpointError
-from runner.protocols import Stateful
+from runner.protocols import Stateful, check_state_keys
 from runner.runtime.seeds import random_state, restore_random_state
 from runner.training.best import Best
+
+CALLBACK_PREFIX = "callbacks."  # of the names of their states
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +36,9 @@ class Saver:
         identity: Mapping[str, Any],
         best: Best,
         options: CheckpointOptions,
+        sync_journal: Callable[[], None],
     ) -> None:
+        self._sync_journal = sync_journal
         self._store = store
         self._model = model
         self._state = state
@@ -58,6 +62,7 @@ class Saver:
             return False
         start = time.monotonic()
         try:
+            self._sync_journal()  # a checkpoint builds on the rows before it
             self._store.write(step, self._snapshot())
         except OSError as error:
             _log.error("checkpoint failed step=%d: %s; training goes on", step, error)
@@ -81,9 +86,7 @@ class Saver:
             return None
         snapshot = self._store.read(step, self._model)
         self._check_identity(snapshot.training.pop("identity"))
-        _check_names(snapshot.training, self._state, step)
-        for name, part in self._state.items():
-            part.load_state_dict(snapshot.training[name])
+        self._restore_state(snapshot.training)
         restore_random_state(snapshot.rank["random"])
         self._saved = (step, snapshot.training["progress"]["evaluations"])
         return step
@@ -95,6 +98,19 @@ class Saver:
         self._store.read_weights(self._best.step, self._model)
         return self._best.step
 
+    def _restore_state(self, saved: dict[str, Any]) -> None:
+        """Hand each part its state; callbacks may have come and gone, nothing else may."""
+        for name in [name for name in saved if _is_callback(name) and name not in self._state]:
+            _log.warning("%s is gone: its saved state is left out", name)
+            del saved[name]
+        check_state_keys(
+            "the checkpoint",
+            saved,
+            [name for name in self._state if name in saved or not _is_callback(name)],
+        )
+        for name, state in saved.items():
+            self._state[name].load_state_dict(state)
+
     def _snapshot(self) -> Snapshot:
         training = {name: part.state_dict() for name, part in self._state.items()}
         return Snapshot(
@@ -104,8 +120,9 @@ class Saver:
         )
 
     def _delete_old(self) -> None:
-        best = [] if self._best.step is None or not self._options.keep_best else [self._best.step]
-        doomed = steps_to_delete(self._store.steps(), keep_last=self._options.keep_last, best=best)
+        doomed = steps_to_delete(
+            self._store.steps(), keep_last=self._options.keep_last, best=self._best.steps
+        )
         for step in doomed:
             self._store.delete(step)
 
@@ -118,9 +135,5 @@ class Saver:
                 )
 
 
-def _check_names(saved: Mapping[str, Any], expected: Mapping[str, Any], step: int) -> None:
-    missing, unknown = expected.keys() - saved.keys(), saved.keys() - expected.keys()
-    if missing or unknown:
-        raise CheckpointError(
-            f"checkpoint of step {step} lacks {sorted(missing)} and holds unknown {sorted(unknown)}"
-        )
+def _is_callback(name: str) -> bool:
+    return name.startswith(CALLBACK_PREFIX)

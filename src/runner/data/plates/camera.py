@@ -33,10 +33,10 @@ def photograph(
 def _view(rng: np.random.Generator) -> np.ndarray:
     """Return the homography under which a plate is seen; lengths in heights of a digit."""
     z = rng.standard_normal(6)
-    angle = math.radians(4.5) * z[0]
+    angle = math.radians(5.0) * z[0]
     cos, sin = math.cos(angle), math.sin(angle)
     rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-    shear = np.array([[1, 0.14 * z[1], 0], [0.02 * z[2], 1, 0], [0, 0, 1]])
+    shear = np.array([[1, 0.17 * z[1], 0], [0.02 * z[2], 1, 0], [0, 0, 1]])
     perspective = np.array([[1, 0, 0], [0, 1, 0], [0.012 * z[3], 0.03 * z[4], 1]])
     return perspective @ rotation @ shear
 

@@ -10,7 +10,7 @@ class LearningCurves(Callback):
     """Writes plots/learning_curves.png from the journal: a resumed run shows all its jobs."""
 
     def on_fit_end(self, fit: Fit, outcome: str) -> None:
-        if not fit.is_main:
+        if not fit.is_main or outcome == "preempted":  # then there is no time for pictures
             return
         from runner.reports.curves import learning_curves  # matplotlib, only now
 

@@ -40,7 +40,7 @@ class SamplePictures(Callback):
             self._step = fit.progress.step
 
     def on_fit_end(self, fit: Fit, outcome: str) -> None:
-        if self._kept is None:
+        if self._kept is None or outcome == "preempted":  # then there is no time for pictures
             return
         from runner.reports.samples import Sample, sample_sheet  # matplotlib's fonts, only now
 
