@@ -40,13 +40,19 @@ class CRNN(nn.Module):
         rows = height
         blocks: list[nn.Module] = []
         for filters, (row_stride, column_stride) in zip(_FILTERS, self._strides, strict=True):
-            blocks.append(_convolution(channels, filters * width, (row_stride, column_stride)))
+            stride = (row_stride, column_stride)
+            convolution = nn.Conv2d(
+                channels, filters * width, 3, stride=stride, padding=1, bias=False
+            )
+            blocks.append(_block(convolution))
             channels, rows = filters * width, _strided(rows, row_stride)
+        # One value for each column and filter: the GRU's cost grows with the size of its input.
+        blocks.append(_block(nn.Conv2d(channels, hidden_size, (rows, 1), bias=False)))
         convolutions = nn.Sequential(*blocks)
         self.convolutions = convolutions.to(memory_format=torch.channels_last)  # type: ignore
         self.dropout = nn.Dropout(dropout)
         self.rnn = nn.GRU(
-            channels * rows,
+            hidden_size,
             hidden_size,
             num_layers,
             bidirectional=True,
@@ -61,8 +67,8 @@ class CRNN(nn.Module):
         return width
 
     def forward(self, image: Tensor) -> Tensor:
-        features = self.convolutions(_normalized(image))  # (batch, filters, rows, time)
-        sequence = features.permute(3, 0, 1, 2).flatten(2)  # (time, batch, filters x rows)
+        features = self.convolutions(_normalized(image))  # (batch, filters, 1, time)
+        sequence = features.squeeze(2).permute(2, 0, 1)  # (time, batch, filters)
         # In full precision: CPUs have no GRU in bfloat16 under autocast, and it is a small part.
         with torch.autocast(sequence.device.type, enabled=False):
             hidden, _ = self.rnn(self.dropout(sequence.float()))
@@ -86,11 +92,9 @@ def _strides(height: int, frame_width: int) -> tuple[tuple[int, int], ...]:
     return tuple(strides)
 
 
-def _convolution(channels: int, filters: int, stride: tuple[int, int]) -> nn.Sequential:
+def _block(convolution: nn.Conv2d) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels, filters, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(filters),
-        nn.ReLU(inplace=True),
+        convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)
     )
 
 
