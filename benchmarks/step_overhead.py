@@ -31,20 +31,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument(
+        "--rows",
+        action="store_true",
+        help="ask the dataset for every row, as any other map-style dataset is asked: without this "
+        "runner takes a batch of a TensorDataset at once, which is faster than the bare loop does it",
+    )
     parser.add_argument("--worker", choices=KINDS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         measure = {"bare": run_bare, "runner": run_trainer}[arguments.worker]
-        print(json.dumps(measure(arguments.steps)))
+        print(json.dumps(measure(arguments.steps, rows=arguments.rows)))
         return
-    measured = [measure_pair(number, arguments.steps) for number in range(arguments.pairs)]
+    extra = ("--steps", str(arguments.steps), *(["--rows"] if arguments.rows else []))
+    measured = [measure_pair(number, extra) for number in range(arguments.pairs)]
     report(measured, arguments.steps)
 
 
-def measure_pair(number: int, num_steps: int) -> dict[str, dict[str, float]]:
+def measure_pair(number: int, extra: tuple[str, ...]) -> dict[str, dict[str, float]]:
     """Run both kinds, each in a fresh process, and return their seconds."""
     order = KINDS if number % 2 == 0 else tuple(reversed(KINDS))
-    pair = {kind: run_worker(kind, num_steps) for kind in order}
+    pair = {kind: run_worker(kind, extra) for kind in order}
     print(
         f"pair {number + 1:2}  bare {pair['bare']['steps']:7.3f} s  "
         f"runner {pair['runner']['steps']:7.3f} s  "
@@ -54,9 +61,9 @@ def measure_pair(number: int, num_steps: int) -> dict[str, dict[str, float]]:
     return pair
 
 
-def run_worker(kind: str, num_steps: int) -> dict[str, float]:
+def run_worker(kind: str, extra: tuple[str, ...]) -> dict[str, float]:
     """Return what one fresh process measured."""
-    command = [sys.executable, __file__, "--worker", kind, "--steps", str(num_steps)]
+    command = [sys.executable, __file__, "--worker", kind, *extra]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory(prefix="step_overhead_") as folder:
         done = subprocess.run(
@@ -67,7 +74,7 @@ def run_worker(kind: str, num_steps: int) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run_bare(num_steps: int) -> dict[str, float]:
+def run_bare(num_steps: int, *, rows: bool) -> dict[str, float]:
     """Train with nothing but PyTorch."""
     import torch
     from torch.nn import functional
@@ -77,7 +84,7 @@ def run_bare(num_steps: int) -> dict[str, float]:
     torch.manual_seed(0)
     model, optimizer = build_model(), partial(torch.optim.AdamW, lr=LEARNING_RATE, fused=True)
     optimizer = optimizer(model.parameters())
-    loader = DataLoader(build_dataset(), batch_size=BATCH_SIZE, shuffle=True)
+    loader = DataLoader(build_dataset(rows), batch_size=BATCH_SIZE, shuffle=True)
     start, cpu, step = time.perf_counter(), time.thread_time(), 0
     while step < num_steps:
         for inputs, targets in loader:
@@ -92,7 +99,7 @@ def run_bare(num_steps: int) -> dict[str, float]:
     return {"steps": seconds, "cpu": cpu, "all": seconds}
 
 
-def run_trainer(num_steps: int) -> dict[str, float]:
+def run_trainer(num_steps: int, *, rows: bool) -> dict[str, float]:
     """Train with all that is on by default: journal, MLflow, progress, checkpoint, pictures."""
     import torch
 
@@ -122,7 +129,7 @@ def run_trainer(num_steps: int) -> dict[str, float]:
     trainer = Trainer(
         model=build_model(),
         task=Classification(num_classes=SHAPE[-1]),
-        data=Data(train=build_dataset()),
+        data=Data(train=build_dataset(rows)),
         optimizer=partial(torch.optim.AdamW, lr=LEARNING_RATE, fused=True),
         options=Options(
             trainer=TrainerOptions(max_steps=num_steps),
@@ -149,15 +156,18 @@ def build_model():
     return nn.Sequential(*layers[:-1])
 
 
-def build_dataset():
-    """Return random samples, the same ones for both."""
+def build_dataset(rows: bool):
+    """Return random samples, the same ones for both, in a dataset that may know only rows."""
     import torch
     from torch.utils.data import TensorDataset
+
+    class Rows(TensorDataset):
+        """Not recognised as tensors."""
 
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(NUM_SAMPLES, SHAPE[0], generator=generator)
     targets = torch.randint(SHAPE[-1], (NUM_SAMPLES,), generator=generator)
-    return TensorDataset(inputs, targets)
+    return (Rows if rows else TensorDataset)(inputs, targets)
 
 
 def report(measured: list[dict[str, dict[str, float]]], num_steps: int) -> None:

@@ -1,11 +1,11 @@
 """The exceptions of runner, each with the exit code that the command line gives it.
 
-    RunnerError            a mistake of the user or of the world: told in one sentence
-    ├── ConfigError        exit code 2: found before any training
-    ├── DataError          exit code 2: found before any training (inside it: RunError)
-    ├── CheckpointError    exit code 1: nothing valid to restore, or it does not fit
-    └── RunError           exit code 1: the run directory cannot be used, or the run failed
-    Interrupted            exit code 128 + signal: a stop was asked for and obeyed
+RunnerError            a mistake of the user or of the world: told in one sentence
+├── ConfigError        exit code 2: found before any training
+├── DataError          exit code 2: found before any training (inside it: RunError)
+├── CheckpointError    exit code 1: nothing valid to restore, or it does not fit
+└── RunError           exit code 1: the run directory cannot be used, or the run failed
+Interrupted            exit code 128 + signal: a stop was asked for and obeyed
 """
 
 from collections.abc import Iterable

@@ -23,5 +23,6 @@ def check_state_keys(owner: str, state: Mapping[str, Any], expected: Iterable[st
     missing, unknown = set(expected) - state.keys(), state.keys() - set(expected)
     if missing or unknown:
         raise CheckpointError(
-            f"the saved state of {owner} lacks {sorted(missing)} and holds unknown {sorted(unknown)}"
+            f"the saved state of {owner} lacks {sorted(missing)} "
+            f"and holds unknown {sorted(unknown)}"
         )

@@ -85,6 +85,23 @@ def test_a_finished_run_may_be_trained_longer_and_nothing_else(tmp_path: Path) -
     assert status(directory)["step"] == 2 * step  # type: ignore[operator]
 
 
+def test_the_same_command_goes_on_where_there_are_other_processors(tmp_path: Path) -> None:
+    """Each number of threads stands for the processors of a machine."""
+    command = ("trainer.max_epochs=1", "hydra.run.dir=here", *BARE)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("OMP_NUM_THREADS", "1")
+        assert call(*command, cwd=tmp_path).returncode == 0
+        file = tmp_path / "here" / "status.json"
+        file.write_text(file.read_text().replace("completed", "preempted"))
+        environment.setenv("OMP_NUM_THREADS", "2")
+        done = call(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        file.write_text(file.read_text().replace("completed", "preempted"))
+        refused = call(*command, "hardware.threads=2", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "differs in hardware.threads" in refused.stderr
+
+
 def test_the_jobs_of_a_sweep_have_a_directory_each_and_do_not_harm_each_other(
     tmp_path: Path,
 ) -> None:

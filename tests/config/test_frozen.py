@@ -4,8 +4,10 @@ import pytest
 import yaml
 
 from runner.config.compose import compose
-from runner.config.frozen import available_threads, freeze, load_frozen, to_yaml
+from runner.config.frozen import freeze, load_frozen
+from runner.config.threads import available_threads
 from runner.config.validate import validate
+from runner.config.written import to_yaml
 from runner.errors import ConfigError, RunError
 
 
@@ -30,9 +32,10 @@ def test_the_number_of_threads_is_frozen() -> None:
     assert freeze(compose(["hardware.threads=3"]))["hardware"]["threads"] == 3
 
 
-def test_omp_num_threads_decides_where_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert available_threads() == 7
+def test_a_run_that_is_continued_keeps_its_threads_unless_others_are_asked_for() -> None:
+    kept = validate(compose(), threads=13)
+    assert kept.hardware.threads == kept.frozen["hardware"]["threads"] == 13
+    assert validate(compose(["hardware.threads=3"]), threads=13).hardware.threads == 3
 
 
 def test_what_would_be_another_value_tomorrow_is_resolved() -> None:

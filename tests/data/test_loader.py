@@ -2,6 +2,7 @@ import random
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch.utils.data import TensorDataset
 
@@ -66,3 +67,18 @@ def test_evaluation_sees_every_sample_in_order() -> None:
     )
     batches = [batch.tolist() for (batch,) in loader.batches()]
     assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_batch_of_tensors_is_what_collating_its_rows_gives(num_workers: int) -> None:
+    class Rows(TensorDataset):
+        """The same tensors, asked row by row."""
+
+    tensors = torch.randn(10, 2, 3), torch.arange(10), torch.randn(10).double()
+    at_once = epoch_of(loader_of(TensorDataset(*tensors), num_workers=num_workers), 0)
+    by_rows = epoch_of(loader_of(Rows(*tensors)), 0)
+    for one, other in zip(at_once, by_rows, strict=True):
+        assert type(one) is type(other)
+        for a, b in zip(one, other, strict=True):
+            assert torch.equal(a, b)
+            assert a.dtype == b.dtype

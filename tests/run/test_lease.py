@@ -1,17 +1,21 @@
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from runner.errors import RunError
+from runner.errors import Interrupted, RunError
 from runner.run.lease import Lease, is_held
+from runner.runtime.signals import StopRequests
 
 
-def lease_at(path: Path) -> Lease:
-    return Lease(path, on_beat=lambda: None)
+def lease_at(path: Path, stop: StopRequests | None = None) -> Lease:
+    return Lease(path, on_beat=lambda: None, stop=stop or StopRequests())
 
 
 def hold_elsewhere(path: Path, **changes: object) -> None:
@@ -35,7 +39,8 @@ def test_the_lease_of_a_killed_process_is_taken_at_once(tmp_path: Path) -> None:
     path = tmp_path / "lease.json"
     script = (
         "import os, signal, sys; from pathlib import Path; from runner.run.lease import Lease;"
-        "Lease(Path(sys.argv[1]), on_beat=lambda: None).acquire();"
+        "from runner.runtime.signals import StopRequests;"
+        "Lease(Path(sys.argv[1]), on_beat=lambda: None, stop=StopRequests()).acquire();"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
@@ -108,3 +113,55 @@ def test_the_same_slurm_job_restarted_takes_its_own_lease(
     second = lease_at(path)
     second.acquire(patience_seconds=1000.0)
     second.release()
+
+
+def test_a_replaced_holder_abandons_its_job_and_takes_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.run.lease.HEARTBEAT_SECONDS", 0.02)
+    path = tmp_path / "lease.json"
+    stop, beats = StopRequests(), threading.Event()
+    lease = Lease(path, on_beat=beats.set, stop=stop)
+    lease.acquire()
+    assert beats.wait(10) and stop.abandoned is None
+    lease.stop_beating()  # so that no heartbeat comes between reading and writing
+    hold_elsewhere(path, host="another-host", pid=7)
+    stalled = Lease(path, on_beat=lambda: pytest.fail("told as if it held it"), stop=stop)
+    stalled._thread.start()
+    stalled._thread.join(10)
+    assert (
+        stop.abandoned is not None and "taken over by process 7 on another-host" in stop.abandoned
+    )
+    lease.release(last=lambda: pytest.fail("wrote into the directory of another"))
+    assert json.loads(path.read_text())["token"] == "other"
+
+
+def test_the_last_act_of_a_holder_may_fail_and_the_lease_is_given_back(tmp_path: Path) -> None:
+    def full_disk() -> None:
+        raise OSError("no space left")
+
+    lease = lease_at(tmp_path / "lease.json")
+    lease.acquire()
+    with pytest.raises(OSError, match="no space"):
+        lease.release(last=full_disk)
+    assert not (tmp_path / "lease.json").exists()
+
+
+def test_waiting_for_a_silent_holder_is_told_and_ends_with_a_signal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "lease.json"
+    first = lease_at(path)
+    first.acquire()
+    first.stop_beating()
+    hold_elsewhere(path, host="another-host", pid=7)
+    started = time.monotonic()
+    with caplog.at_level("INFO"), StopRequests() as stop:
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.start()
+        with pytest.raises(Interrupted):
+            lease_at(path, stop).acquire(patience_seconds=60.0)
+        timer.join()
+    assert time.monotonic() - started < 10
+    (line,) = caplog.messages
+    assert "waiting up to 60 s" in line and "process 7 on another-host" in line

@@ -82,3 +82,78 @@ def test_a_directory_of_a_newer_format_is_refused(tmp_path: Path) -> None:
         open_session(directory, description(), continue_completed=True),
     ):
         pytest.fail("entered a directory of a newer format")
+
+
+def full_disk() -> None:
+    raise OSError("no space left")
+
+
+def test_a_journal_that_cannot_be_closed_fails_the_job_and_gives_the_directory_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with (
+        pytest.raises(OSError, match="no space"),
+        open_session(directory, description()) as session,
+    ):
+        monkeypatch.setattr(session.journal, "sync", full_disk)
+    status = read_status(directory)
+    assert status is not None
+    assert (status.state, status.error) == ("failed", "OSError: no space left")
+    assert not directory.lease.exists()
+
+
+@pytest.mark.parametrize("failure", [ValueError("no luck"), Interrupted(signal.SIGTERM)])
+def test_a_full_disk_at_the_end_hides_no_earlier_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(type(failure)), open_session(directory, description()) as session:
+        monkeypatch.setattr(session.journal, "sync", full_disk)
+        raise failure
+    status = read_status(directory)
+    assert status is not None
+    assert status.state == ("failed" if isinstance(failure, ValueError) else "preempted")
+    assert not directory.lease.exists()
+
+
+def test_a_status_that_cannot_be_written_does_not_keep_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(ValueError, match="no luck"), open_session(directory, description()):
+        monkeypatch.setattr("runner.run.session.write_status", lambda *_: full_disk())
+        raise ValueError("no luck")
+    assert not directory.lease.exists()
+    status = read_status(directory)
+    assert status is not None and status.state == "lost"
+
+
+def test_another_config_is_refused_by_its_keys_and_changes_nothing(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(Interrupted), open_session(directory, description()):
+        raise Interrupted(15)
+    before = directory.provenance.read_text(), directory.config.read_text()
+    other = description(config={"seed": 2, "trainer": {"max_steps": 9, "patience": 3}})
+    with (
+        pytest.raises(RunError, match=r"differs in seed, trainer\.patience: use another"),
+        open_session(directory, other),
+    ):
+        pytest.fail("entered the run of another config")
+    assert (directory.provenance.read_text(), directory.config.read_text()) == before
+    status = read_status(directory)
+    assert status is not None and status.state == "preempted"
+    longer = description(config={"seed": 1, "trainer": {"max_steps": 9}})
+    with open_session(directory, longer):
+        pass
+
+
+def test_a_job_that_lost_the_directory_leaves_the_status_to_the_other(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(RunError), open_session(directory, description()):
+        holder = json.loads(directory.lease.read_text())
+        directory.lease.write_text(json.dumps({**holder, "token": "other"}))
+        before = directory.status.read_text()
+        raise RunError("taken over")
+    assert directory.status.read_text() == before
+    assert json.loads(directory.lease.read_text())["token"] == "other"

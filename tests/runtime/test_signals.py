@@ -35,3 +35,11 @@ def test_the_handler_that_was_there_is_called_when_all_is_saved() -> None:
         assert called == [signal.SIGUSR2]
     finally:
         signal.signal(signal.SIGUSR2, before)
+
+
+def test_an_abandoned_job_knows_why() -> None:
+    stop = StopRequests()
+    assert stop.abandoned is None
+    stop.abandon("another job has the directory")
+    assert stop.abandoned == "another job has the directory"
+    assert stop.received is None

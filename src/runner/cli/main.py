@@ -3,6 +3,8 @@
     runner                    what there is to run
     runner WORD ...           a command on runs that exist: resume, predict, ...
     runner [overrides]        train; Hydra's own flags work
+
+Exit codes: 0 done, 1 the run failed, 2 the config is wrong, 128 + signal stopped.
 """
 
 import os

@@ -1,6 +1,5 @@
 """The frozen config of a run: made when it starts, read and changed in its layout later."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,17 +10,18 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.config import resolvers
 from runner.config.resume import apply_layout_overrides
+from runner.config.threads import available_threads
 from runner.errors import RunError
 
 VOLATILE = ("${hydra:", "${start:", "${now:")  # another value, or none, at the next reading
 
 
-def freeze(cfg: DictConfig) -> dict[str, Any]:
+def freeze(cfg: DictConfig, *, threads: int | None = None) -> dict[str, Any]:
     """Return `cfg` as plain containers to be written down.
 
     Interpolations stay, so that what an environment variable stands for is not recorded; those
-    whose value would be another one tomorrow are resolved. `hardware.threads` becomes a number,
-    since the number of threads changes the bits.
+    whose value would be another one tomorrow are resolved. `hardware.threads`, where it is open,
+    becomes `threads` (those of a run that is continued) or what there is on this machine.
     """
     frozen = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(frozen, dict)
@@ -29,13 +29,8 @@ def freeze(cfg: DictConfig) -> dict[str, Any]:
     _resolve_volatile(frozen, cfg)
     hardware = frozen.get("hardware")
     if isinstance(hardware, dict) and hardware.get("threads") is None:
-        hardware["threads"] = available_threads()
+        hardware["threads"] = threads or available_threads()
     return frozen  # type: ignore[return-value]
-
-
-def to_yaml(frozen: dict[str, Any]) -> str:
-    """Return the text of config.yaml."""
-    return OmegaConf.to_yaml(OmegaConf.create(frozen))
 
 
 def load_frozen(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
@@ -51,16 +46,6 @@ def load_frozen(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     OmegaConf.set_struct(cfg, True)
     apply_layout_overrides(cfg, overrides)
     return cfg
-
-
-def available_threads() -> int:
-    """Return how many CPU threads torch would use: OMP_NUM_THREADS, else the usable cores."""
-    named = os.environ.get("OMP_NUM_THREADS", "")
-    if named.isdigit() and int(named) > 0:
-        return int(named)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _resolve_volatile(plain: Any, node: Any) -> None:

@@ -1,7 +1,5 @@
 """Layout keys: which keys of a config do not change the result, and what follows from that."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,13 +11,6 @@ _ABSENT = object()
 def is_layout(key: str) -> bool:
     """Return whether the dotted `key` is a layout key or lies below one."""
     return any(key == layout or key.startswith(f"{layout}.") for layout in LAYOUT_KEYS)
-
-
-def config_hash(frozen: Mapping[str, Any]) -> str:
-    """Return 16 hexadecimal digits that identify a frozen config without its layout keys."""
-    result = {key: value for key, value in leaves(frozen).items() if not is_layout(key)}
-    text = json.dumps(result, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def differing_keys(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,8 @@
 
     ${start:}                 when the run started and a random id: 2026-11-21_10-30-00_k3f9a2
     ${ctc_classes:ALPHABET}   the number of symbols and the blank
+
+They are known once `register` was called.
 """
 
 from omegaconf import OmegaConf

@@ -40,13 +40,16 @@ TOP_LEVEL_KEYS = ("name", "seed", "output_dir", *OPTION_NODES, *COMPONENTS, *MAP
 T = TypeVar("T")
 
 
-def validate(cfg: DictConfig, *, choices: Mapping[str, str] | None = None) -> RunConfig:
+def validate(
+    cfg: DictConfig, *, choices: Mapping[str, str] | None = None, threads: int | None = None
+) -> RunConfig:
     """Return the typed config, or raise ConfigError with one sentence for each mistake.
 
     Every `_target_` is imported and compared with its arguments, and nothing is built. `choices`
-    maps config groups to their chosen members, so that a sentence can say "data=digits".
+    maps config groups to their chosen members, so that a sentence can say "data=digits". `threads`
+    are those of a run that is continued, for a config that leaves hardware.threads open.
     """
-    frozen = freeze(cfg)
+    frozen = freeze(cfg, threads=threads)
     plain, problems = resolve(cfg, choices=choices)
     plain.pop("hydra", None)
     problems += _check_top_level(plain)

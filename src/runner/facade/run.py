@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from runner.build.trained import trained_step
 from runner.checkpoint.manifest import committed_steps
+from runner.config.written import read_config
 from runner.errors import RunError, did_you_mean
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row, read_journal
 from runner.run.provenance import read_provenance
-from runner.run.session import read_config
 from runner.run.status import Status, read_status
 
 if TYPE_CHECKING:

@@ -1,20 +1,22 @@
 """`Trainer`: the same core from Python, without Hydra.
 
-from runner import Data, Options, Trainer, TrainerOptions
+    from runner import Data, Options, Trainer, TrainerOptions
 
-trainer = Trainer(
-    model=model,
-    task=Classification(num_classes=10),
-    data=Data(train=train_set, evaluation=evaluation_set),
-    optimizer=partial(torch.optim.AdamW, lr=1e-3),
-    options=Options(trainer=TrainerOptions(max_epochs=5)),
-)
-result = trainer.fit()
+    trainer = Trainer(
+        model=model,
+        task=Classification(num_classes=10),
+        data=Data(train=train_set, evaluation=evaluation_set),
+        optimizer=partial(torch.optim.AdamW, lr=1e-3),
+        options=Options(trainer=TrainerOptions(max_epochs=5)),
+    )
+    result = trainer.fit()
+
+Directory, journal, checkpoints, progress and MLflow are those of a run from the command line.
 """
 
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from torch.optim import Optimizer
 from runner.build.assemble import assemble
 from runner.config.options import Options
 from runner.config.stamp import new_stamp
+from runner.config.threads import available_threads, threads_of_run
 from runner.data.data import Data
 from runner.job.fit import Job, fit
 from runner.optim.optimization import OptimizerFactory, SchedulerFactory
@@ -43,9 +46,14 @@ class Trainer:
     """Trains one model in one run directory: journal, checkpoints, MLflow and progress included.
 
     `optimizer` is made from the model's parameters, or is one already; `scheduler` is made from the
-    optimizer, and is given `total_steps` if it takes that argument. Without `directory` every `fit`
-    starts a new run under `output_dir`; with one that holds an unfinished run, `fit` continues it
-    exactly. `callbacks` and `trackers` replace the defaults (progress bar and pictures; MLflow).
+    optimizer, and is given `total_steps` if it takes that argument. `callbacks` and `trackers`
+    replace the defaults (progress bar and pictures; MLflow).
+
+    Without `directory` every `fit` starts a new run under `output_dir`, with the weights that
+    `model` has then; `directory` tells the last one. With a directory that holds an unfinished run,
+    `fit` continues it exactly; a finished one is trained further if `options` now go further, and
+    else only gives its result. Other `options` than those of the run are refused by their keys;
+    model, task, optimizer and scheduler cannot be compared: giving the same ones is up to you.
     """
 
     def __init__(
@@ -65,7 +73,8 @@ class Trainer:
     ) -> None:
         self.model = model
         self.options = options or Options()
-        self.directory = Path(directory) if directory else Path(output_dir, name, new_stamp())
+        self.directory = Path(directory) if directory else None
+        self._runs = None if directory else Path(output_dir, name)  # a new run in it for every fit
         self._name = name
         self._pieces: dict[str, Any] = {
             "task": task,
@@ -86,7 +95,11 @@ class Trainer:
 
         Raises Interrupted, with everything saved, when a signal asked for a stop.
         """
-        options = self.options
+        if self._runs is not None:
+            self.directory = self._runs / new_stamp()
+        assert self.directory is not None
+        directory = RunDirectory(self.directory)
+        options = _with_threads(self.options, directory)
         device = prepare_hardware(options.hardware)
         seed_everything(options.seed)
 
@@ -95,10 +108,10 @@ class Trainer:
 
         return fit(
             Job(
-                directory=RunDirectory(self.directory),
+                directory=directory,
                 description=JobDescription(
                     name=self._name,
-                    config={"name": self._name, **asdict(options)},
+                    config=_as_config(self._name, options),
                     overrides=[],
                     command=sys.argv,
                 ),
@@ -108,3 +121,15 @@ class Trainer:
                 continue_completed=True,
             )
         )
+
+
+def _with_threads(options: Options, directory: RunDirectory) -> Options:
+    """Fix the number of threads, which changes the bits, as the command line does."""
+    threads = options.hardware.threads or threads_of_run(directory.config) or available_threads()
+    return replace(options, hardware=replace(options.hardware, threads=threads))
+
+
+def _as_config(name: str, options: Options) -> dict[str, Any]:
+    """Return what config.yaml says: the knobs under the names that a user types."""
+    nodes = asdict(options)
+    return {"name": name, "data": nodes.pop("loader"), **nodes}

@@ -3,14 +3,15 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.build.trained import trained_step
 from runner.checkpoint.manifest import committed_steps
 from runner.checkpoint.store import WEIGHTS, CheckpointStore
-from runner.errors import Interrupted
-from runner.job.logs import log_traceback, logging_to
+from runner.errors import DataError, Interrupted, RunError
+from runner.job.logs import log_traceback, logging_to_console, logging_to_file
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription, Session, open_session
 from runner.run.status import Status, read_raw_status
@@ -38,11 +39,16 @@ def fit(job: Job) -> Result:
     """Do `job` and return its result; Interrupted when it was asked to stop and has saved."""
     directory = job.directory
     started: list[Tracker] = []
-    with StopRequests() as stop, logging_to(directory.log_of_rank(0)):
+    with StopRequests() as stop, logging_to_console(), ExitStack() as log_file:
         try:
             with open_session(
-                directory, job.description, continue_completed=job.continue_completed
+                directory,
+                job.description,
+                stop=stop,
+                continue_completed=job.continue_completed,
             ) as session:
+                # Not before: until the directory is this job's, the log belongs to another one.
+                log_file.enter_context(logging_to_file(directory.log_of_rank(0)))
                 _log.info("run %s", os.path.relpath(directory.path))
                 _place_checkpoints(job, session.id)
                 parts = job.build()
@@ -62,8 +68,17 @@ def fit(job: Job) -> Result:
 
 def _train(parts: Parts, session: Session, stop: StopRequests) -> Result:
     loop = TrainingLoop(parts, directory=session.directory, journal=session.journal, stop=stop)
+    loop.restore()
     session.standing = lambda: _standing(loop.result)
-    return loop.run()
+    try:
+        result = loop.run()
+    except DataError as error:  # found inside training, where it is no mistake of the config
+        raise RunError(str(error)) from error
+    if stop.abandoned is not None:
+        raise RunError(stop.abandoned)
+    if stop.received is not None:  # after the last look of the loop: the next job completes the run
+        raise Interrupted(stop.received)
+    return result
 
 
 def _standing(result: Result) -> dict[str, int | float | None]:
@@ -73,21 +88,36 @@ def _standing(result: Result) -> dict[str, int | float | None]:
 def _place_checkpoints(job: Job, id: str) -> None:
     """With checkpoint.dir, let checkpoints/ be a link to a folder of this run in there."""
     link = job.directory.checkpoints
-    if job.checkpoint_dir is None or link.exists():
+    if link.is_symlink() and not link.exists():
+        raise RunError(
+            f"{link} is a link to {link.readlink()}, which is not there: bring that folder back, "
+            "or remove the link to begin without its checkpoints"
+        )
+    if job.checkpoint_dir is None:
         return
     target = Path(job.checkpoint_dir).absolute() / f"{job.description.name}_{id}"
-    target.mkdir(parents=True, exist_ok=True)
-    link.symlink_to(target)
+    if not link.exists():
+        target.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+    elif link.resolve() != target.resolve():
+        _log.warning(
+            "checkpoint.dir=%s comes too late: the checkpoints of this run stay in %s",
+            job.checkpoint_dir,
+            link.resolve(),
+        )
 
 
 def _start_trackers(job: Job, session: Session) -> list[Tracker]:
-    run = TrackedRun(
-        directory=job.directory,
-        name=job.description.name,
-        parameters=job.description.config,
-        tags={"runner.id": session.id},
-    )
-    for tracker in job.trackers.values():
+    config = job.description.config
+    nodes = config.get("trackers") or {}
+    for name, tracker in job.trackers.items():
+        run = TrackedRun(
+            directory=job.directory,
+            name=job.description.name,
+            parameters=config,
+            settings=nodes.get(name) or {},
+            tags={"runner.id": session.id},
+        )
         tracker.start(run)
     return list(job.trackers.values())
 

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.build.from_config import build_parts, build_trackers
-from runner.config.layout import differing_keys
 from runner.config.run_config import RunConfig
-from runner.errors import RunError
 from runner.job.fit import Job, fit
 from runner.run.directory import RunDirectory
-from runner.run.session import JobDescription, read_config
+from runner.run.session import JobDescription
 from runner.runtime.device import prepare_hardware
 
 
@@ -25,11 +23,9 @@ def run_job(
 
     Raises RunnerError with one sentence, or Interrupted when it was asked to stop and has saved.
     """
-    directory = RunDirectory(path)
-    _check_same_config(directory, config)
     device = prepare_hardware(config.hardware)
     job = Job(
-        directory=directory,
+        directory=RunDirectory(path),
         description=JobDescription(
             name=config.name,
             config=config.frozen,
@@ -42,13 +38,3 @@ def run_job(
         continue_completed=continue_completed,
     )
     return fit(job).score
-
-
-def _check_same_config(directory: RunDirectory, config: RunConfig) -> None:
-    if not directory.config.exists():
-        return
-    if keys := differing_keys(read_config(directory.config), config.frozen):
-        raise RunError(
-            f"{directory.path} holds a run with another config, which differs in "
-            f"{', '.join(keys)}: use another directory, or python -m runner resume {directory.path}"
-        )

@@ -4,11 +4,13 @@ The holder writes who it is and renews a heartbeat. A lease is free when its hol
 this host is gone, or when it is the same SLURM job started again. A holder on another host is
 believed dead when its heartbeat has not moved for `patience_seconds` on the observer's own
 monotonic clock: no two machines' clocks are compared. Decisions are made under a lock file, so that
-of two who find a dead lease only one takes it.
+of two who find a dead lease only one takes it. A holder that was silent for too long finds out at
+its next heartbeat that it was replaced, and leaves everything to the other.
 """
 
 import fcntl
 import json
+import logging
 import os
 import socket
 import threading
@@ -19,27 +21,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runner.errors import RunError
+from runner.errors import Interrupted, RunError
 from runner.files import write_json_atomically
+from runner.runtime.signals import StopRequests
 
 HEARTBEAT_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
 
+_log = logging.getLogger(__name__)
+
 
 class Lease:
-    """A lease held by this process, renewed by a thread until `release`."""
+    """A lease held by this process, renewed by a thread until `release`.
 
-    def __init__(self, path: Path, on_beat: Callable[[], None]) -> None:
+    `on_beat` is called with each heartbeat, while no other can take the lease. When another has
+    taken it nevertheless, `stop` is told to abandon the job. A signal to `stop` ends the waiting.
+    """
+
+    def __init__(self, path: Path, *, on_beat: Callable[[], None], stop: StopRequests) -> None:
         self._path = path
         self._on_beat = on_beat
+        self._requests = stop
         self._holder: dict[str, Any] = {**_this_process(), "token": uuid.uuid4().hex, "beat": 0}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
     def acquire(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        """Take the lease, or raise RunError naming who holds it."""
+        """Take the lease, or raise RunError naming who holds it; Interrupted while waiting."""
         deadline = time.monotonic() + patience_seconds
         seen = _read(self._path)
+        is_waiting = False
         while True:
             with _locked(self._path):
                 current = _read(self._path)
@@ -51,18 +62,27 @@ class Lease:
                     raise RunError(_held_message(self._path, current))
                 if time.monotonic() >= deadline:
                     return self._take()
+            if not is_waiting:
+                _log.info("%s", _waiting_message(self._path, current, patience_seconds))
+                is_waiting = True
             time.sleep(min(1.0, patience_seconds / 10))
+            if self._requests.received is not None:
+                raise Interrupted(self._requests.received)
 
     def stop_beating(self) -> None:
         """End the heartbeat, and with it the calls of `on_beat`; the lease stays."""
         self._stop.set()
         self._thread.join()
 
-    def release(self) -> None:
-        """Give the lease back."""
+    def release(self, last: Callable[[], None] = lambda: None) -> None:
+        """Do `last` and give the lease back; do nothing if it is another's by now."""
         self.stop_beating()
         with _locked(self._path):
-            if (_read(self._path) or {}).get("token") == self._holder["token"]:
+            if not self._is_mine(_read(self._path)):
+                return
+            try:
+                last()
+            finally:
                 self._path.unlink()
 
     def _take(self) -> None:
@@ -71,12 +91,20 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            self._holder["beat"] += 1
             try:
-                write_json_atomically(self._path, self._holder)
-                self._on_beat()
+                with _locked(self._path):
+                    current = _read(self._path)
+                    if not self._is_mine(current):
+                        self._requests.abandon(_lost_message(self._path, current))
+                        return
+                    self._holder["beat"] += 1
+                    write_json_atomically(self._path, self._holder)
+                    self._on_beat()
             except OSError:  # a full disk must not end the heartbeat; the next one tries again
                 continue
+
+    def _is_mine(self, holder: dict[str, Any] | None) -> bool:
+        return holder is not None and holder["token"] == self._holder["token"]
 
 
 def is_held(path: Path) -> bool:
@@ -116,6 +144,21 @@ def _held_message(path: Path, holder: dict[str, Any]) -> str:
     return (
         f"{path.parent} is in use by process {holder['pid']} on {holder['host']}: wait for it, "
         "stop it, or use another directory"
+    )
+
+
+def _waiting_message(path: Path, holder: dict[str, Any], seconds: float) -> str:
+    return (
+        f"waiting up to {seconds:g} s for a sign of life of process {holder['pid']} on "
+        f"{holder['host']}, which holds {path.parent}"
+    )
+
+
+def _lost_message(path: Path, holder: dict[str, Any] | None) -> str:
+    who = f"process {holder['pid']} on {holder['host']}" if holder else "another job"
+    return (
+        f"{path.parent} was taken over by {who}, since this job gave no sign of life for too long: "
+        "it ends here without saving"
     )
 
 

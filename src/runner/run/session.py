@@ -4,21 +4,19 @@
         ... train ...
 
 On leaving, the status tells the truth: `completed`, `preempted` when interrupted, `failed` with the
-reason on an exception. What a kill leaves is `running` without a lease, which readers see as
-`lost`.
+reason on an exception; a job that lost its lease to another leaves the status to that one. What a
+kill leaves is `running` without a lease, which readers see as `lost`.
 """
 
 import logging
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from runner.config.layout import differing_keys
 from runner.config.stamp import id_in
+from runner.config.written import read_config, to_yaml
 from runner.errors import Interrupted, RunError
 from runner.files import write_text_atomically
 from runner.run.directory import RunDirectory
@@ -31,6 +29,7 @@ from runner.run.provenance import (
     write_provenance,
 )
 from runner.run.status import Status, read_raw_status, write_status
+from runner.runtime.signals import StopRequests
 
 _log = logging.getLogger(__name__)
 
@@ -64,14 +63,26 @@ class Session:
 
 @contextmanager
 def open_session(
-    directory: RunDirectory, job: JobDescription, *, continue_completed: bool = False
+    directory: RunDirectory,
+    job: JobDescription,
+    *,
+    stop: StopRequests | None = None,
+    continue_completed: bool = False,
 ) -> Iterator[Session]:
-    """Take the directory for one job; RunError if it is in use, or holds a finished run."""
+    """Take the directory for one job, which `stop` may end while it waits for the directory.
+
+    Raises RunError if the directory is in use, holds a run with another config, or a finished one.
+    """
     directory.path.mkdir(parents=True, exist_ok=True)
     sessions: list[Session] = []
-    lease = Lease(directory.lease, on_beat=lambda: sessions[0].write_status() if sessions else None)
+    lease = Lease(
+        directory.lease,
+        on_beat=lambda: sessions[0].write_status() if sessions else None,
+        stop=stop or StopRequests(),
+    )
     lease.acquire()
     try:
+        _check_same_config(directory, job)
         before = read_raw_status(directory.status)
         if before is not None and before.state == "completed" and not continue_completed:
             raise RunError(
@@ -84,25 +95,25 @@ def open_session(
     except BaseException:
         lease.release()
         raise
-    state, error = "failed", None
+    failure: BaseException | None = None
     try:
         yield session
-        state = "completed"
-    except Interrupted:
-        state = "preempted"
-        raise
-    except KeyboardInterrupt:
-        state = "cancelled"
-        raise
-    except BaseException as failure:
-        error = f"{type(failure).__name__}: {failure}"
-        _log.debug("%s", traceback.format_exc())
+    except BaseException as raised:
+        failure = raised
         raise
     finally:
-        session.journal.close()
-        lease.stop_beating()  # it would write `running` over the final status
-        session.write_status(state, error)
-        lease.release()
+        _end(session, lease, failure)
+
+
+def _check_same_config(directory: RunDirectory, job: JobDescription) -> None:
+    if not directory.config.exists():
+        return
+    if keys := differing_keys(read_config(directory.config), job.config):
+        raise RunError(
+            f"{directory.path} holds a run with another config, which differs in "
+            f"{', '.join(keys)}: use another directory, or go on with the config it has "
+            f"(a run of the command line: python -m runner resume {directory.path})"
+        )
 
 
 def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Session:
@@ -112,16 +123,38 @@ def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Sess
     else:
         provenance = first_provenance(name=job.name, id=id_in(directory.path.name))
     provenance["jobs"].append(job_entry(command=job.command, overrides=job.overrides))
-    write_text_atomically(
-        directory.config, yaml.safe_dump(job.config, sort_keys=False, allow_unicode=True)
-    )
+    write_text_atomically(directory.config, to_yaml(job.config))
     write_provenance(directory.provenance, provenance)
     return Session(directory, provenance["id"], replace(before, jobs=before.jobs + 1))
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Return the frozen config of a run, unresolved."""
+def _end(session: Session, lease: Lease, failure: BaseException | None) -> None:
+    """Close the journal, write the last status, give the lease back: each whatever fails before.
+
+    A disk that fails here ends the job as failed, but hides no earlier `failure`.
+    """
+    reason = failure
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error
+        try:
+            session.journal.close()
+        except BaseException as error:
+            reason = failure or error
+            raise
+        finally:
+            state, text = _outcome(reason)
+            lease.release(last=lambda: session.write_status(state, text))
+    except OSError as error:
+        if failure is None:
+            raise
+        _log.error("the end of %s could not be written: %s", session.directory.path, error)
+
+
+def _outcome(failure: BaseException | None) -> tuple[str, str | None]:
+    """Return the state in which a job ended and, of one that failed, why."""
+    if failure is None:
+        return "completed", None
+    if isinstance(failure, Interrupted):
+        return "preempted", None
+    if isinstance(failure, KeyboardInterrupt):
+        return "cancelled", None
+    return "failed", f"{type(failure).__name__}: {failure}"

@@ -1,5 +1,6 @@
 """In which number format a run computes: autocast, gradient scaling and TF32."""
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -8,6 +9,8 @@ import torch
 from torch.amp.grad_scaler import GradScaler
 
 from runner.config.options import PrecisionOptions
+
+_log = logging.getLogger(__name__)
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -24,6 +27,8 @@ class Precision:
         if device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = options.tf32
             torch.backends.cudnn.allow_tf32 = options.tf32
+        elif options.tf32:
+            _log.warning("precision.tf32 has no effect on %s: only NVIDIA GPUs have it", device)
         self.autocast: Callable[[], AbstractContextManager[object]] = nullcontext
         if options.autocast is not None:
             dtype = DTYPES[options.autocast]

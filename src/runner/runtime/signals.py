@@ -2,10 +2,15 @@
 
 SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 ask for a stop. A second SIGINT stops at once. When the work is
 saved, the handler that was there before is called if it is one: submitit's requeues the job.
+A job that lost its directory to another is `abandoned`: it ends too, but saves nothing.
 """
 
+import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType, TracebackType
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
@@ -16,6 +21,7 @@ class StopRequests:
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self.abandoned: str | None = None  # why the job must end at once, without saving
         self._frame: FrameType | None = None
         self._previous: dict[signal.Signals, object] = {}
 
@@ -34,6 +40,10 @@ class StopRequests:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
+    def abandon(self, reason: str) -> None:
+        """Ask the job to end at the next step without saving: its directory is another's now."""
+        self.abandoned = reason
+
     def forward(self) -> None:
         """Call the handler that was there before runner's, once everything is saved.
 
@@ -50,3 +60,31 @@ class StopRequests:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
         self._frame = frame
+
+
+@contextmanager
+def held_back_from_children() -> Iterator[None]:
+    """Keep the stop signals from processes that are started within.
+
+    A terminal or a cluster signals the whole process group. Loader workers, and the server that
+    forks them, must outlive that: the training process alone decides when it stops.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        # Its start lets SIGINT and SIGTERM through again; later it is there already.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def become_a_child() -> None:
+    """Make this worker deaf to stop signals that are not meant for it alone.
+
+    It leaves the process group and ignores all but SIGTERM, by which its parent may end it.
+    """
+    os.setpgid(0, 0)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)

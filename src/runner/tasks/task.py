@@ -14,7 +14,7 @@ from runner.data.data import Batch
 from runner.metrics.metric import Metric
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made at every step
 class StepOutput:
     """The result of one forward pass in training.
 

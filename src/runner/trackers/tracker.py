@@ -13,12 +13,14 @@ class TrackedRun:
     """What a tracker is told about a run; the values themselves it reads from the journal.
 
     `parameters` is the config as plain containers, as nested as it likes, with what environment
-    variables stand for left unresolved: trackers store it as it is.
+    variables stand for left unresolved: trackers store it as it is. `settings` is the part of it
+    that describes the tracker itself, empty for one that was made in Python.
     """
 
     directory: RunDirectory
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

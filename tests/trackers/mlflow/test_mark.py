@@ -26,3 +26,11 @@ def test_a_mark_of_another_version_is_refused(tmp_path):
     path.write_text(json.dumps({"version": 99, "servers": {}}))
     with pytest.raises(ValueError, match="version 99"):
         MarkFile(path).save("http://server", Mark())
+
+
+def test_the_mark_remembers_the_server_behind_what_the_config_writes(tmp_path):
+    file = MarkFile(tmp_path / "mlflow.json")
+    assert file.address_of("${oc.env:STORE}") is None
+    file.save("http://server", Mark(written="${oc.env:STORE}"))
+    file.save("http://other", Mark())
+    assert file.address_of("${oc.env:STORE}") == "http://server"

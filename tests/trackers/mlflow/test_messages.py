@@ -13,6 +13,7 @@ ORDER = Order(
     directory="/runs/a",
     name="a",
     uri="http://server",
+    written="${oc.env:SERVER}",
     experiment="plates",
     artifact_location=None,
     started_ms=1,

@@ -22,6 +22,7 @@ from tests.trackers.mlflow.world import (
 )
 
 SECRET = "hunter2-and-more"
+FIRST_STORE = "sqlite:///outputs/mlflow.db"
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc")
 
 
@@ -89,6 +90,41 @@ def test_a_resumed_run_even_a_moved_one_goes_on_in_its_mlflow_run(tmp_path, data
     assert second.metrics == expected_metrics(20)
     assert second.parameters == {"trainer.max_steps": "10", "new": "1"}
     assert second.tags["changed.trainer.max_steps"] == "20"
+
+
+@pytest.mark.parametrize("change", ["folder", "environment"])
+def test_a_run_resumed_elsewhere_goes_on_in_its_mlflow_run(tmp_path, monkeypatch, caplog, change):
+    here, there = tmp_path / "here", tmp_path / "there"
+    written = second = FIRST_STORE
+    if change == "environment":
+        written, second = "${oc.env:MLFLOW_STORE}", f"sqlite:///{there / 'other.db'}"
+    run = tracked_run(tmp_path / "run", settings={"tracking_uri": written})
+    for folder, uri, state in ((here, FIRST_STORE, "preempted"), (there, second, "completed")):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        tracker = MLflowTracker(tracking_uri=uri)
+        with caplog.at_level(logging.INFO):
+            tracker.start(run)
+        write_rows(run, 0, 10)
+        tracker.finish(state)
+    (stored,) = stored_runs(here / "outputs" / "mlflow.db")
+    assert (stored.status, stored.metrics) == ("FINISHED", expected_metrics(10))
+    assert not list(there.rglob("*.db"))
+    (line,) = caplog.messages
+    assert f"goes on at sqlite:///{here}/outputs/mlflow.db, where it began" in line
+
+
+def test_another_address_in_the_config_is_obeyed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stores = [FIRST_STORE, "sqlite:///other/mlflow.db"]
+    for uri, state in zip(stores, ("preempted", "completed"), strict=True):
+        run = tracked_run(tmp_path / "run", settings={"tracking_uri": uri})
+        tracker = MLflowTracker(tracking_uri=uri)
+        tracker.start(run)
+        write_rows(run, 0, 3)
+        tracker.finish(state)
+    states = [stored_runs(tmp_path / uri.removeprefix("sqlite:///"))[0].status for uri in stores]
+    assert states == ["KILLED", "FINISHED"]
 
 
 def test_a_delivery_killed_at_any_place_delivers_each_value_once(tmp_path, database, tracker):

@@ -49,6 +49,7 @@ class Delivery:
         self._uri = hide_credentials(order.uri)
         self._mark_file = MarkFile(self._directory.tracker("mlflow"))
         self._mark: Mark = self._mark_file.load(self._address)
+        self._mark.written = order.written
         self._store: MLflowStore | None = None
         self._last_problem = ""
 
@@ -105,7 +106,9 @@ class Delivery:
         run_id = store.open_run(mark, name=order.name, started_ms=order.started_ms, tags=order.tags)
         if mark.run_id not in (None, run_id):
             logger.warning("run %s is gone from MLflow; delivering all to a new one", mark.run_id)
-            self._mark = mark = Mark(key=mark.key, experiment_id=mark.experiment_id)
+            self._mark = mark = Mark(
+                key=mark.key, experiment_id=mark.experiment_id, written=mark.written
+            )
         mark.run_id, mark.state = run_id, "RUNNING"
         self._save_mark()
         store.log_parameters(run_id, order.parameters)

@@ -15,7 +15,8 @@ class Mark:
     """What one server has; written after each delivery.
 
     `key` is a tag of the MLflow run, chosen before the run is created: a delivery killed between
-    creating the run and writing the mark finds it again.
+    creating the run and writing the mark finds it again. `written` is how the config writes the
+    address: a path that depends on where the user stands, or an environment variable.
     """
 
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -25,6 +26,7 @@ class Mark:
     rows: int = 0
     artifacts: dict[str, str] = field(default_factory=dict)  # file stamp by name on the server
     state: str | None = None  # MLflow's word, once told
+    written: str | None = None
 
 
 class MarkFile:
@@ -37,6 +39,11 @@ class MarkFile:
         """Return the mark for the server at `address`; a new one for a new server."""
         known = self._read().get(address)
         return Mark(**known) if known else Mark()
+
+    def address_of(self, written: str) -> str | None:
+        """Return the server that the config called `written` when a job was delivered to it."""
+        known = self._read().items()
+        return next((address for address, mark in known if mark.get("written") == written), None)
 
     def save(self, address: str, mark: Mark) -> None:
         """Remember `mark`, leaving those of other servers alone."""

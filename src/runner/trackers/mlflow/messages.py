@@ -15,6 +15,7 @@ class Order:
     directory: str
     name: str
     uri: str
+    written: str  # the address as the config writes it
     experiment: str
     artifact_location: str | None
     started_ms: int

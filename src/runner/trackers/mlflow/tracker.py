@@ -30,7 +30,8 @@ class MLflowTracker:
 
     `experiment` is MLflow's word for a group of runs (None: the name of the run).
     `artifact_location` is where a new MLflow experiment keeps its files (None: beside a SQLite
-    store, or what a server decides).
+    store, or what a server decides). A resumed run goes on where its first job was delivered to,
+    wherever the user stands now, unless the config writes another `tracking_uri`.
     """
 
     def __init__(
@@ -43,7 +44,8 @@ class MLflowTracker:
     ) -> None:
         self._uri = checked_tracking_uri(tracking_uri)
         self._experiment = experiment
-        self._artifact_location = artifact_location or _beside_database(self._uri)
+        self._written = without_credentials(tracking_uri)
+        self._artifact_location = artifact_location
         self._finish_timeout_seconds = finish_timeout_seconds
         self._order: Order | None = None
         self._run: TrackedRun | None = None
@@ -52,12 +54,15 @@ class MLflowTracker:
     def start(self, run: TrackedRun) -> None:
         """Start the delivery process; takes milliseconds and never fails for MLflow's sake."""
         self._run = run
+        written = str(run.settings.get("tracking_uri", self._written))
+        self._uri = _same_server(run, written, self._uri)
         self._order = Order(
             directory=str(run.directory.path.absolute()),
             name=run.directory.path.name,
             uri=self._uri,
+            written=written,
             experiment=self._experiment or run.name,
-            artifact_location=self._artifact_location,
+            artifact_location=self._artifact_location or _beside_database(self._uri),
             started_ms=int(time.time() * 1000),
             parameters=flatten(run.parameters),
             tags=dict(run.tags),
@@ -130,6 +135,26 @@ class MLflowTracker:
             directory.path,
             directory.logs / "mlflow.log",
         )
+
+
+def _same_server(run: TrackedRun, written: str, uri: str) -> str:
+    """Return the address to which the first job of `run` was delivered, or `uri` for a new run."""
+    try:
+        first = MarkFile(run.directory.tracker("mlflow")).address_of(written)
+    except (OSError, ValueError):  # told by the delivery, in its log
+        return uri
+    if first is None or first == without_credentials(uri):
+        return uri
+    database = sqlite_file(first)
+    if database is not None and not database.exists():  # the run was carried to another machine
+        return uri
+    logger.info(
+        "MLflow: this run goes on at %s, where it began, and not at %s; to change that, give "
+        "trackers.mlflow.tracking_uri",
+        first,
+        without_credentials(uri),
+    )
+    return first
 
 
 def _beside_database(uri: str) -> str | None:

@@ -1,0 +1,25 @@
+"""The text of config.yaml: what is written is what is read back, by OmegaConf and by plain YAML."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from runner.errors import RunError
+
+
+def to_yaml(frozen: dict[str, Any]) -> str:
+    """Return the text of config.yaml.
+
+    OmegaConf's own writer quotes what its reader would take for a number, such as the text "1e3".
+    """
+    return OmegaConf.to_yaml(OmegaConf.create(frozen))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the frozen config of a run, unresolved; RunError if there is none."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error

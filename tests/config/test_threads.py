@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+
+from runner.config.threads import available_threads, threads_of_run
+
+
+def test_omp_num_threads_decides_where_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert available_threads() == 7
+
+
+def test_a_run_tells_its_threads(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    assert threads_of_run(path) is None
+    path.write_text("seed: 1\n")
+    assert threads_of_run(path) is None
+    path.write_text("hardware:\n  threads: 5\n")
+    assert threads_of_run(path) == 5
