@@ -34,8 +34,8 @@ def main() -> None:
     parser.add_argument(
         "--rows",
         action="store_true",
-        help="ask the dataset for every row, as any other map-style dataset is asked: without this "
-        "runner takes a batch of a TensorDataset at once, which is faster than the bare loop does it",
+        help="ask the dataset for every row, as other map-style datasets are asked; without this "
+        "runner takes a batch of the TensorDataset at once, sooner than the bare loop",
     )
     parser.add_argument("--worker", choices=KINDS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
