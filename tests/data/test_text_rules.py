@@ -8,7 +8,7 @@ def test_a_text_of_known_symbols_stays_as_it_is():
 
 
 def test_unknown_symbols_are_named_with_their_code_points():
-    with pytest.raises(ValueError, match=r"text 'aي' holds 'ي' \(U\+064A\), not in the alphabet"):
+    with pytest.raises(ValueError, match=r"text 'aي' holds 'ي' \(U\+064A\), not in data.alphabet"):
         TextRules(alphabet="aی").apply("aي")
 
 

@@ -10,14 +10,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "own_model_and_data.md"
 BLOCK = re.compile(
-    r"^```(?:python|yaml)\n# (\S+\.(?:py|yaml))\n(.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^```(?:python|yaml)\n((?:# @package _global_\n)?# (\S+\.(?:py|yaml))\n.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 
 
 @pytest.fixture
 def project(tmp_path):
     """Write the files that the page shows; blocks of one name follow one another."""
-    for name, content in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
+    for content, name in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as text:

@@ -40,9 +40,17 @@ def load_frozen(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     """
     resolvers.register()
     if not path.is_file():
-        raise RunError(f"{path.parent} is no run: it has no {path.name}")
+        raise RunError(
+            f"{path.parent} is no run: it has no {path.name} (a run's own folder is "
+            "meant, such as outputs/NAME/DATE_TIME_ID)"
+        )
     cfg = OmegaConf.load(path)
     assert isinstance(cfg, DictConfig)
+    if "model" not in cfg:
+        raise RunError(
+            f"{path.parent} was started from Python, and its config builds nothing: go on there, "
+            "with Trainer(directory=...)"
+        )
     OmegaConf.set_struct(cfg, True)
     apply_layout_overrides(cfg, overrides)
     return cfg

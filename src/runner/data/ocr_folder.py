@@ -139,7 +139,14 @@ class SampleReader:
             shown = problems[:MAX_PROBLEMS_SHOWN]
             if len(problems) > len(shown):
                 shown.append(f"... and {len(problems) - len(shown)} more rows")
-            raise DataError("\n".join([*shown, "to leave such rows out: data.on_bad_sample=skip"]))
+            raise DataError(
+                "\n".join(
+                    [
+                        *shown,
+                        "to leave such rows out: data.on_bad_sample=skip",
+                    ]
+                )
+            )
         for problem in problems:
             logger.warning("left out: %s", problem)
 

@@ -30,7 +30,7 @@ class TextRules:
             raise ValueError("the text is empty")
         unknown = sorted(set(text) - set(self.alphabet))
         if unknown:
-            raise ValueError(f"text '{text}' holds {_named(unknown)}, not in the alphabet")
+            raise ValueError(f"text '{text}' holds {_named(unknown)}, not in data.alphabet")
         if self.max_length is not None and len(text) > self.max_length:
             raise ValueError(
                 f"text '{text}' has {len(text)} symbols, max_length is {self.max_length}"

@@ -54,6 +54,7 @@ def fit(job: Job) -> Result:
                 parts = job.build()
                 started = _start_trackers(job, session)  # of a run that can begin
                 result = _train(parts, session, stop)
+                _log.info("done score=%s best_step=%s", result.score, result.best_step)
         except Interrupted:
             _log.info("stopped; to go on: python -m runner resume %s", directory.path)
             stop.forward()

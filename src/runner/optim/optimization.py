@@ -47,7 +47,7 @@ class Schedule:
         self._steps += 1
         if self._total_steps is None or self._steps < self._total_steps:
             self._scheduler.step()
-        elif self._steps == self._total_steps:
+        elif self._steps == self._total_steps + 1:  # trained longer than it was planned for
             _log.info("schedule ended step=%d: the learning rate stays as it is", self._steps)
 
     def state_dict(self) -> dict[str, Any]:

@@ -40,6 +40,11 @@ class Journal:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         self._waiting = b""  # what a full disk did not take yet
 
+    @property
+    def has_rows(self) -> bool:
+        """Return whether there is any row."""
+        return bool(self._known)
+
     def append(self, row: Row) -> bool:
         """Write `row` unless its step and split are there already; return whether it was."""
         if (row.step, row.split) in self._known:

@@ -113,6 +113,8 @@ class TrainingLoop:
     def restore(self) -> None:
         """Go to where the newest checkpoint stands, if any; CheckpointError if it does not fit."""
         self._restored_step = self._saver.restore()
+        if self._restored_step is None and self._recorder.has_rows:
+            _log.warning("no checkpoint is there: training starts again from step 0")
 
     def run(self) -> Result:
         """Train until a limit is reached; raise Interrupted, saved, when a stop was asked for."""
@@ -252,6 +254,8 @@ class TrainingLoop:
         step = self._saver.restore_best_weights()
         if step is None:
             _log.info("testing the last weights: no best checkpoint was kept")
+        else:
+            _log.info("testing the weights of step=%d", step)
         self._test_values = self._evaluator.values_of("test", step=self._progress.step)
 
     def _save(self) -> None:

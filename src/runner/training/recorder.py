@@ -15,6 +15,11 @@ class Recorder:
         self._progress = progress
         self._on_row = on_row
 
+    @property
+    def has_rows(self) -> bool:
+        """Return whether the journal has rows, of this job or an earlier one."""
+        return self._journal.has_rows
+
     def record(self, rows: dict[str, dict[str, float]]) -> None:
         """Append the values of each split; a row that an earlier job wrote stands.
 

@@ -1,17 +1,21 @@
 """`Profiler`: where the time of a step goes, as a trace to open in a browser (debug.profile)."""
 
+import logging
+
 from torch.profiler import profile, schedule
 
 from runner.training.callback import Callback, Fit
 
 TRACE = "profile_trace.json"
 
+_log = logging.getLogger(__name__)
+
 
 class Profiler(Callback):
     """Records `num_steps` steps after `first_step` of this job, to plots/profile_trace.json.
 
-    Open the trace at chrome://tracing or ui.perfetto.dev. A run too short for it writes what it
-    has.
+    Open the trace at chrome://tracing or ui.perfetto.dev. A job that ends sooner writes
+    none, and says so.
     """
 
     def __init__(self, first_step: int = 10, num_steps: int = 10) -> None:
@@ -34,3 +38,5 @@ class Profiler(Callback):
         if self._profile is not None:
             self._profile.stop()
             self._profile = None
+            if not (fit.directory.plots / TRACE).exists():
+                _log.warning("no profile was written: training ended before it was complete")
