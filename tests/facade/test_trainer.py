@@ -8,6 +8,7 @@ import torch
 import yaml
 from torch import nn
 
+from runner.cli.commands import run_command
 from runner.config.layout import differing_keys
 from runner.config.options import CheckpointOptions, HardwareOptions, LoaderOptions, Options
 from runner.config.written import read_config
@@ -110,3 +111,10 @@ def test_the_config_is_plain_and_named_as_a_user_types_it(tmp_path: Path) -> Non
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert config["data"]["batch_size"] == 4
     assert "loader" not in config
+
+
+def test_the_command_line_cannot_resume_a_run_started_from_python(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "config.yaml").write_text("name: run\nseed: 0\n")
+    with pytest.raises(RunError, match="was started from Python.*Trainer"):
+        run_command(["resume", str(tmp_path)])

@@ -8,7 +8,7 @@ import click
 
 from runner.cli.catalogue import COMMANDS
 from runner.config.locate import make_user_code_importable
-from runner.errors import ConfigError
+from runner.errors import ConfigError, RunError
 
 
 @click.group(name="runner")
@@ -39,6 +39,11 @@ def resume(directory: Path, overrides: tuple[str, ...]) -> None:
     from runner.run.directory import RunDirectory
 
     cfg = load_frozen(RunDirectory(directory).config, overrides)
+    if "model" not in cfg:
+        raise RunError(
+            f"{directory} was started from Python, and its config builds nothing: go on there, "
+            "with Trainer(directory=...)"
+        )
     command = ["python", "-m", "runner", "resume", str(directory), *overrides]
     run_job(
         validate(cfg),

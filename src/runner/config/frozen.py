@@ -46,11 +46,6 @@ def load_frozen(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
         )
     cfg = OmegaConf.load(path)
     assert isinstance(cfg, DictConfig)
-    if "model" not in cfg:
-        raise RunError(
-            f"{path.parent} was started from Python, and its config builds nothing: go on there, "
-            "with Trainer(directory=...)"
-        )
     OmegaConf.set_struct(cfg, True)
     apply_layout_overrides(cfg, overrides)
     return cfg
