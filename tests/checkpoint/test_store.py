@@ -1,3 +1,5 @@
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -119,3 +121,21 @@ def test_loading_runs_no_code(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="[Ww]eights"):
         store.read(1, model)
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("training_values", [1, 5000], ids=["weights", "training-state"])
+def test_a_full_disk_is_an_os_error_and_harms_nothing(tmp_path: Path, training_values: int) -> None:
+    """Real: no file of this process may grow past a limit that one of the two files needs."""
+    store, model = CheckpointStore(tmp_path), nn.Linear(2, 2)
+    store.write(1, snapshot_of(model))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 if training_values == 1 else 8000, before[1]))
+    try:
+        with pytest.raises(OSError):
+            store.write(2, snapshot_of(model, values=torch.randn(training_values)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert store.newest_valid() == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000001"]

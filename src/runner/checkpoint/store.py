@@ -177,7 +177,7 @@ def _write_errors_as_os_errors() -> Iterator[None]:
     except SafetensorError as error:
         raise OSError(str(error)) from error
     except RuntimeError as error:
-        if not any(word in str(error) for word in ("writ", "iostream", "close")):
+        if not any(word in str(error) for word in ("inline_container", "writ", "iostream")):
             raise
         raise OSError(str(error)) from error
 
