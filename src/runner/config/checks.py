@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from runner.config.duration import UNITS, parse
+from runner.config.size import parse_size
 from runner.errors import ConfigError, did_you_mean
 
 
@@ -40,6 +41,17 @@ def is_duration(key: str, value: str | None, units: tuple[str, ...] = UNITS) -> 
         return None
     try:
         parse(value, units=units)
+    except ConfigError as error:
+        return f"{key}: {error}"
+    return None
+
+
+def is_size(key: str, value: str | None) -> str | None:
+    """Check that `value` is a number of bytes such as "5 GB"; None is right."""
+    if value is None:
+        return None
+    try:
+        parse_size(value)
     except ConfigError as error:
         return f"{key}: {error}"
     return None

@@ -8,7 +8,7 @@ No torch here: `--help` imports this file.
 import re
 from dataclasses import dataclass, field
 
-from runner.config.checks import above_zero, at_least, is_duration, one_of, refuse
+from runner.config.checks import above_zero, at_least, is_duration, is_size, one_of, refuse
 from runner.config.duration import PROGRESS_UNITS, SECONDS_PER_UNIT
 
 
@@ -33,7 +33,11 @@ class TrainerOptions:
     patience: int | None = None
     patience_warmup: str | None = None  # early stopping does not count before this
     min_improvement: float = 0.0  # what counts as better, in units of the metric
-    deterministic: bool = False
+    deterministic: bool = False  # operations without a deterministic form are refused
+    ema_decay: float | None = None  # evaluate, test and predict with averaged weights
+    on_nonfinite: str = "stop"  # a loss that is no number: stop | skip | rollback
+    on_out_of_memory: str = "stop"  # stop | split: smaller micro-batches, the same step
+    hang_timeout: str | None = "30 minutes"  # no sign of life for so long ends the job; null: never
 
     def __post_init__(self) -> None:
         refuse(
@@ -50,6 +54,10 @@ class TrainerOptions:
             at_least("trainer.patience", self.patience, 1, "null: no early stopping"),
             is_duration("trainer.patience_warmup", self.patience_warmup, PROGRESS_UNITS),
             at_least("trainer.min_improvement", self.min_improvement, 0),
+            _is_decay("trainer.ema_decay", self.ema_decay),
+            one_of("trainer.on_nonfinite", self.on_nonfinite, ("stop", "skip", "rollback")),
+            one_of("trainer.on_out_of_memory", self.on_out_of_memory, ("stop", "split")),
+            is_duration("trainer.hang_timeout", self.hang_timeout, tuple(SECONDS_PER_UNIT)),
         )
 
 
@@ -80,6 +88,10 @@ class CheckpointOptions:
     every: str | None = "5 minutes"
     keep_last: int = 2
     keep_best: int = 1
+    keep_every_steps: int | None = None  # saved, and never deleted, at every such step
+    best_above: float | None = None  # a better score is worth a checkpoint only above this ...
+    best_below: float | None = None  # ... and below this
+    max_shard_size: str | None = None  # "5 GB": weights in several files; null: in one
     dir: str | None = None  # null: checkpoints/ in the run directory
 
     def __post_init__(self) -> None:
@@ -87,6 +99,8 @@ class CheckpointOptions:
             is_duration("checkpoint.every", self.every),
             at_least("checkpoint.keep_last", self.keep_last, 1, "to keep none: checkpoint=off"),
             at_least("checkpoint.keep_best", self.keep_best, 0),
+            at_least("checkpoint.keep_every_steps", self.keep_every_steps, 1),
+            is_size("checkpoint.max_shard_size", self.max_shard_size),
         )
 
 
@@ -96,10 +110,14 @@ class HardwareOptions:
 
     device: str = "auto"  # auto | cpu | cuda | cuda:1 | mps
     threads: int | None = None  # CPU threads of torch; null: all; frozen when the run starts
+    num_processes: int = 1  # ranks that train together, on this machine
+    sharding: str | None = None  # fsdp: parameters and optimizer spread over the ranks (FSDP2)
 
     def __post_init__(self) -> None:
         refuse(
             _is_device("hardware.device", self.device),
+            at_least("hardware.num_processes", self.num_processes, 1),
+            one_of("hardware.sharding", self.sharding, ("fsdp",)),
             at_least("hardware.threads", self.threads, 1, "null: all"),
         )
 
@@ -149,10 +167,13 @@ class Options:
 # overridden on `resume`. One list, which the README repeats.
 LAYOUT_KEYS = (
     "hardware.device",
+    "hardware.num_processes",
+    "hardware.sharding",
     "data.num_workers",
     "trainer.max_epochs",
     "trainer.max_steps",
     "trainer.max_duration",
+    "trainer.hang_timeout",
     "checkpoint",
     "trackers",
     "callbacks",
@@ -164,6 +185,12 @@ def _is_metric(key: str, name: str) -> str | None:
     if re.fullmatch(r"(train|evaluation)\..+", name):
         return None
     return f"{key} must begin with train. or evaluation., such as evaluation.loss, got '{name}'"
+
+
+def _is_decay(key: str, value: float | None) -> str | None:
+    if value is None or 0 < value < 1:
+        return None
+    return f"{key} must be between 0 and 1 (null: no averaging), got {value}"
 
 
 def _is_device(key: str, name: str) -> str | None:

@@ -12,6 +12,7 @@ from runner.data.data import BatchAugmentation
 from runner.data.loader import Loader
 from runner.optim.optimization import Schedule
 from runner.runtime.precision import Precision
+from runner.runtime.ranks import ALONE, Ranks
 from runner.tasks.task import Task
 from runner.training.callback import Callback
 
@@ -32,3 +33,4 @@ class Parts:
     precision: Precision
     data_fingerprint: dict[str, str]
     planned_steps: int | None
+    ranks: Ranks = ALONE
