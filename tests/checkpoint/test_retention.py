@@ -17,3 +17,8 @@ def test_never_deletes_the_newest_or_the_best(
     assert not set(doomed) & best
     assert not saved or max(saved) not in doomed
     assert len(saved) - len(doomed) <= max(1, keep_last) + len(best)
+
+
+def test_keeps_the_anchor_and_every_nth() -> None:
+    saved = [0, 1, 2, 3, 4, 5, 6, 7]
+    assert steps_to_delete(saved, keep_last=1, best=[], anchor=1, every_steps=3) == [0, 2, 4, 5]

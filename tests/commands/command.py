@@ -42,7 +42,7 @@ def call(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         contextlib.chdir(cwd),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        _same_import_path(),
+        _own_imports(cwd),
     ):
         try:
             code = main.run(arguments)
@@ -61,9 +61,13 @@ def only_run(folder: Path, name: str = "run") -> Path:
 
 
 @contextlib.contextmanager
-def _same_import_path() -> Iterator[None]:
+def _own_imports(folder: Path) -> Iterator[None]:
+    """Forget afterwards what was imported from `folder`, and that it was looked through."""
     before = list(sys.path)
     try:
         yield
     finally:
         sys.path[:] = before
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None) or "").startswith(f"{folder}{os.sep}"):
+                del sys.modules[name]

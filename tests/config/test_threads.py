@@ -17,3 +17,9 @@ def test_a_run_tells_its_threads(tmp_path: Path) -> None:
     assert threads_of_run(path) is None
     path.write_text("hardware:\n  threads: 5\n")
     assert threads_of_run(path) == 5
+
+
+def test_the_ranks_of_a_machine_share_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert available_threads(2) == 3
+    assert available_threads(8) == 1

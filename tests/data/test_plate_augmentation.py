@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from runner.data.draws import Draws
 from runner.data.plate_augmentation import PlateAugmentation
 
 PARTS = ("geometry", "light", "cutout", "blur", "noise")
@@ -12,13 +13,17 @@ def a_batch() -> dict:
     return {"image": image.to(torch.uint8), "text": ["x"] * 6}
 
 
+def draws(seed: int, part: slice = slice(0, 6)) -> Draws:
+    return Draws(torch.Generator().manual_seed(seed), 6, part)
+
+
 def augmented(seed: int, **strengths: float) -> torch.Tensor:
-    batch = PlateAugmentation(**strengths)(a_batch(), torch.Generator().manual_seed(seed))
+    batch = PlateAugmentation(**strengths)(a_batch(), draws(seed))
     assert batch["text"] == ["x"] * 6
     return batch["image"]
 
 
-def test_the_generator_alone_decides():
+def test_the_draws_alone_decide():
     torch.manual_seed(1)
     first = augmented(3)
     torch.manual_seed(2)
@@ -50,9 +55,7 @@ def test_every_part_changes_pictures_differently_each(part: str):
     image = torch.full((6, 1, 32, 128), 100, dtype=torch.uint8)
     image[..., 40:80] = 200
     batch = {"image": image, "text": [""] * 6}
-    changed = PlateAugmentation(**{**NOTHING, part: 2.0})(batch, torch.Generator().manual_seed(0))[
-        "image"
-    ]
+    changed = PlateAugmentation(**{**NOTHING, part: 2.0})(batch, draws(0))["image"]
     differences = (changed - image.float()).abs().mean(dim=(1, 2, 3))
     assert (differences > 0).sum() >= 2
     assert len(set(differences.tolist())) >= 3
@@ -61,5 +64,13 @@ def test_every_part_changes_pictures_differently_each(part: str):
 def test_the_batch_given_is_not_changed():
     batch = a_batch()
     before = batch["image"].clone()
-    PlateAugmentation()(batch, torch.Generator().manual_seed(0))
+    PlateAugmentation()(batch, draws(0))
     assert torch.equal(batch["image"], before)
+
+
+def test_the_parts_of_two_ranks_are_what_one_process_makes():
+    whole = augmented(3)
+    for part in (slice(0, 3), slice(3, 6)):
+        batch = {"image": a_batch()["image"][part]}
+        own = PlateAugmentation()(batch, draws(3, part))["image"]
+        torch.testing.assert_close(own, whole[part])

@@ -46,8 +46,10 @@ def test_the_page_shows_the_files_it_lists(project):
     files = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
     assert files == {
         "waves.py",
+        "endless_waves.py",
         "without_hydra.py",
         "conf/data/waves.yaml",
+        "conf/data/endless_waves.yaml",
         "conf/model/waves_net.yaml",
         "conf/task/regression.yaml",
         "conf/experiment/waves.yaml",
@@ -57,6 +59,13 @@ def test_the_page_shows_the_files_it_lists(project):
 def test_the_experiment_of_the_page_learns_its_curve(project):
     run(project, "-m", "runner", "+experiment=waves", "trackers=none", "output_dir=outputs")
     assert last_values(project, "test")["error"] < 0.2
+
+
+def test_the_iterable_dataset_of_the_page_is_learned_from(project):
+    choices = ["data=endless_waves", "data.num_workers=2", "trainer.max_epochs=15"]
+    more = ["scheduler=constant", "trackers=none", "output_dir=outputs"]
+    run(project, "-m", "runner", "+experiment=waves", *choices, *more)
+    assert last_values(project, "evaluation")["error"] < 0.25
 
 
 def test_the_page_works_without_config_files(project):

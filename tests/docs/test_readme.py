@@ -12,6 +12,7 @@ from torch import nn
 
 from runner.config.options import LAYOUT_KEYS
 from tests.commands.command import BARE, call, only_run
+from tests.commands.test_verify import README_COMMAND
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -76,7 +77,7 @@ def test_a_run_is_continued_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     shutil.move(only_run(tmp_path, "plate_ocr"), tmp_path / "RUN_DIR")
     (tmp_path / "PICTURES").mkdir()
     write_picture(tmp_path / "PICTURES/a.png")
-    commands = [c for c in COMMANDS if re.search(r"resume|predict", c)]
+    commands = [c for c in COMMANDS if re.search(r" resume| predict", c)]
     assert len(commands) == 3
     for command in commands:
         short = [a.replace("=2000", "=4") for a in arguments_of(command)]
@@ -89,6 +90,10 @@ def test_a_run_is_continued_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     names: dict[str, object] = {}
     exec(snippet, names)
     assert isinstance(names["model"], nn.Module)
+
+
+def test_the_proof_of_the_readme_is_the_tested_one() -> None:
+    assert f"{RUNNER} {README_COMMAND}" in COMMANDS
 
 
 def test_real_plates_are_read_from_a_folder(tmp_path: Path) -> None:

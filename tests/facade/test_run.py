@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from runner.checkpoint.store import CheckpointStore, Snapshot
+from runner.checkpoint.snapshot import Snapshot
+from runner.checkpoint.store import CheckpointStore
 from runner.errors import CheckpointError, RunError
 from runner.facade.run import Run
 from runner.files import write_json_atomically
@@ -33,7 +34,7 @@ def path(tmp_path):
             session.journal.append(Row(step, step / 2, 0.0, "train", {"loss": 1 / step}))
             session.journal.append(Row(step, step / 2, 0.0, "evaluation", {"cer": 0.1 * step}))
             store = CheckpointStore(directory.checkpoints)
-            store.write(step, Snapshot(weights=weights(step), training={}, rank={}))
+            store.write(step, Snapshot(weights=weights(step), training={}, ranks=[{}]))
     status = read_raw_status(directory.status)
     assert status is not None
     best = Status(state="completed", step=2, jobs=1, score=0.1, best_step=1)

@@ -12,7 +12,7 @@ from runner.cli.commands import run_command
 from runner.config.layout import differing_keys
 from runner.config.options import CheckpointOptions, HardwareOptions, LoaderOptions, Options
 from runner.config.written import read_config
-from runner.errors import Interrupted, RunError
+from runner.errors import ConfigError, Interrupted, RunError
 from runner.facade.trainer import Trainer, _as_config
 from runner.run.directory import RunDirectory
 from runner.run.status import read_status
@@ -111,6 +111,13 @@ def test_the_config_is_plain_and_named_as_a_user_types_it(tmp_path: Path) -> Non
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert config["data"]["batch_size"] == 4
     assert "loader" not in config
+
+
+def test_ranks_are_started_by_torchrun_and_not_by_a_script(tmp_path: Path) -> None:
+    options = replace(tiny_options(), hardware=HardwareOptions(num_processes=2))
+    with pytest.raises(ConfigError, match="start this script .* torchrun --nproc-per-node 2"):
+        trainer(tmp_path / "run", options).fit()
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_command_line_cannot_resume_a_run_started_from_python(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def fit_with_checkpoints_in(folder: Path, path: Path) -> None:
     job = Job(
         directory=RunDirectory(path),
         description=DESCRIPTION,
-        build=lambda: tiny_parts(tiny_options()),
+        build=lambda _: tiny_parts(tiny_options()),
         trackers={},
         checkpoint_dir=str(folder),
         continue_completed=True,

@@ -50,3 +50,22 @@ def test_a_reader_ignores_a_line_that_is_being_written(tmp_path: Path) -> None:
         file.write('{"step": 2, "epo')
     assert read_journal(path) == [row(1)]
     journal.close()
+
+
+def test_a_thread_may_sync_while_rows_are_added(tmp_path: Path) -> None:
+    import threading
+
+    journal, over = Journal(tmp_path / "metrics.jsonl"), threading.Event()
+
+    def sync() -> None:
+        while not over.is_set():
+            journal.sync()
+
+    thread = threading.Thread(target=sync)
+    thread.start()
+    for step in range(300):
+        journal.append(Row(step, 0.0, 0.0, "train", {"loss": 0.5}))
+    over.set()
+    thread.join()
+    journal.close()
+    assert [row.step for row in read_journal(tmp_path / "metrics.jsonl")] == list(range(300))

@@ -80,7 +80,7 @@ def train(path: Path, options: Options, **changes: Any) -> Result:
         Job(
             directory=RunDirectory(path),
             description=JobDescription(name="tiny", config={}, overrides=[], command=[]),
-            build=lambda: tiny_parts(options, **changes),
+            build=lambda ranks: tiny_parts(options, ranks=ranks, **changes),
             trackers={},
             continue_completed=True,
         )

@@ -3,7 +3,7 @@
 The one place that knows two strangers at once, and so the one that finds that they do not fit.
 """
 
-import math
+import copy
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,23 +13,28 @@ from torch import nn
 from torch.optim import Optimizer
 
 from runner.build.debugging import apply_debug, debug_data
-from runner.config.options import LoaderOptions, Options, TrainerOptions
-from runner.data.data import Data
+from runner.build.plan import check_metric, check_plan, plan_training
+from runner.config.checks import refuse
+from runner.config.options import LoaderOptions, Options
+from runner.data.data import Data, is_map_style
 from runner.data.fingerprint import fingerprint
 from runner.data.loader import Loader, evaluation_loader, train_loader
-from runner.errors import ConfigError, DataError, did_you_mean
+from runner.data.stream import check_stream
+from runner.errors import DataError
 from runner.optim.optimization import (
     OptimizerFactory,
-    Schedule,
     SchedulerFactory,
     build_schedule,
 )
 from runner.runtime.precision import Precision
+from runner.runtime.ranks import ALONE, Ranks
+from runner.runtime.sharding import shard
 from runner.tasks.ctc import CTC, check_alignable
 from runner.tasks.task import Task
 from runner.training.callback import Callback
 from runner.training.callbacks.profiler import Profiler
 from runner.training.parts import Parts
+from runner.training.weight_average import ExponentialAverage, NoAverage, WeightAverage
 
 
 def assemble(
@@ -42,25 +47,31 @@ def assemble(
     callbacks: Mapping[str, Callback],
     options: Options,
     device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> Parts:
-    """Return the parts of a training on `device`; ConfigError or DataError if they do not fit."""
+    """Return the parts of a training on `device`; ConfigError or DataError if they do not fit.
+
+    Every one of `ranks` calls this with the same first weights.
+    """
     options = apply_debug(options)
     data = debug_data(data, options)
     _check_data(data, task, model)
-    loaders = _loaders(data, options, device)
-    _check_metric(task, options.trainer, loaders)
+    loaders = _loaders(data, options, device, ranks)
+    check_metric(task, options.trainer, loaders)
     _make_deterministic(options.trainer.deterministic)
     model = model.to(device)
+    averaged = None if options.trainer.ema_decay is None else copy.deepcopy(model)
+    if options.hardware.sharding is not None:
+        _check_sharding(options, optimizer)
+        for whole in (model, averaged):  # in one order on all ranks
+            if whole is not None:
+                shard(whole, ranks, device)
+    average = _average(model, averaged, options)  # sharded modules have other parameters
     if not isinstance(optimizer, Optimizer):
         optimizer = optimizer(model.parameters())
-    steps_per_epoch = _steps_per_epoch(loaders["train"], options)
-    planned_steps = _planned_steps(options.trainer, steps_per_epoch)
-    schedule = build_schedule(
-        scheduler,
-        optimizer,
-        total_steps=_schedule_length(options.trainer, planned_steps, steps_per_epoch),
-    )
-    _check_plan(options.trainer, schedule, planned_steps, loaders)
+    plan = plan_training(loaders["train"], scheduler, options)
+    schedule = build_schedule(scheduler, optimizer, total_steps=plan.schedule_steps)
+    check_plan(options, schedule, plan, loaders)
     return Parts(
         model=model,
         task=task,
@@ -73,11 +84,33 @@ def assemble(
         device=device,
         precision=Precision(options.precision, device),
         data_fingerprint=fingerprint(data),
-        planned_steps=planned_steps,
+        planned_steps=plan.steps,
+        average=average,
+        ranks=ranks,
     )
 
 
-def _loaders(data: Data, options: Options, device: torch.device) -> dict[str, Loader]:
+def _average(model: nn.Module, averaged: nn.Module | None, options: Options) -> WeightAverage:
+    decay = options.trainer.ema_decay
+    if averaged is None or decay is None:
+        return NoAverage(model)
+    return ExponentialAverage(averaged, model, decay=decay)
+
+
+def _check_sharding(options: Options, optimizer: OptimizerFactory | Optimizer) -> None:
+    refuse(
+        "hardware.sharding=fsdp needs an optimizer that is made for its parameters, not one that "
+        "was made before"
+        if isinstance(optimizer, Optimizer)
+        else None,
+        "trainer.on_out_of_memory=split does not go with hardware.sharding=fsdp: a rank cannot "
+        "begin a step again while the others wait for it"
+        if options.trainer.on_out_of_memory == "split"
+        else None,
+    )
+
+
+def _loaders(data: Data, options: Options, device: torch.device, ranks: Ranks) -> dict[str, Loader]:
     def build(make: Any, dataset: Any, loader_options: LoaderOptions) -> Loader:
         return make(
             dataset,
@@ -86,6 +119,8 @@ def _loaders(data: Data, options: Options, device: torch.device) -> dict[str, Lo
             collate=data.collate,
             pin_memory=device.type == "cuda",
             max_batches=options.debug.limit_batches,
+            rank=ranks.rank,
+            num_ranks=ranks.count,
         )
 
     loaders = {"train": build(train_loader, data.train, options.loader)}
@@ -97,6 +132,9 @@ def _loaders(data: Data, options: Options, device: torch.device) -> dict[str, Lo
 
 def _check_data(data: Data, task: Task, model: nn.Module) -> None:
     for split, dataset in data.splits().items():
+        if not is_map_style(dataset):
+            check_stream(dataset, split=split, must_resume=split == "train")
+            continue
         if len(dataset) == 0:
             raise DataError(f"data: the {split} split is empty: there is nothing to learn from")
         if isinstance(task, CTC) and hasattr(model, "num_frames") and hasattr(dataset, "texts"):
@@ -104,68 +142,8 @@ def _check_data(data: Data, task: Task, model: nn.Module) -> None:
             check_alignable(dataset.texts, model.num_frames(width))  # type: ignore[operator]
 
 
-def _check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Loader]) -> None:
-    split, _, metric = options.best_metric.partition(".")
-    known = task.metrics()
-    if split == "evaluation" and "evaluation" in loaders and metric not in known:
-        raise ConfigError(
-            f"trainer.best_metric={options.best_metric}: the task measures "
-            f"{', '.join(f'evaluation.{name}' for name in known)}{did_you_mean(metric, known)}"
-        )
-    if split == "evaluation" and options.patience is not None and "evaluation" not in loaders:
-        raise ConfigError("trainer.patience needs an evaluation split, which data does not have")
-
-
-def _check_plan(
-    options: TrainerOptions,
-    schedule: Schedule,
-    planned_steps: int | None,
-    loaders: Mapping[str, Loader],
-) -> None:
-    scores_evaluations = options.best_metric.startswith("evaluation.")
-    if schedule.needs_score and not (scores_evaluations and "evaluation" in loaders):
-        raise ConfigError(
-            "scheduler=plateau follows an evaluation: it needs trainer.best_metric=evaluation.* "
-            "and data with an evaluation split"
-        )
-    every = options.log_every_steps
-    never_logged = not every or (planned_steps is not None and planned_steps < every)
-    if not scores_evaluations and never_logged:
-        raise ConfigError(
-            f"trainer.best_metric={options.best_metric} is looked at when a row is logged, which "
-            f"trainer.log_every_steps={every} never does in {planned_steps} steps"
-        )
-
-
 def _make_deterministic(wanted: bool) -> None:
     if wanted:  # cuBLAS asks for it, before its first use
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(wanted)
-
-
-def _steps_per_epoch(loader: Loader, options: Options) -> int:
-    if len(loader) == 0:
-        raise ConfigError(
-            f"data.batch_size={options.loader.batch_size} with data.drop_last=true leaves no whole "
-            "batch: use a smaller batch"
-        )
-    return math.ceil(len(loader) / options.trainer.gradient_accumulation_steps)
-
-
-def _planned_steps(options: TrainerOptions, steps_per_epoch: int) -> int | None:
-    """Return how many steps the run takes unless stopped early; None if time alone ends it."""
-    limits = [options.max_steps]
-    if options.max_epochs is not None:
-        limits.append(options.max_epochs * steps_per_epoch)
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _schedule_length(
-    options: TrainerOptions, planned_steps: int | None, steps_per_epoch: int
-) -> int | None:
-    if planned_steps is None or options.schedule_every == "evaluation":
-        return None
-    if options.schedule_every == "epoch":
-        return math.ceil(planned_steps / steps_per_epoch)
-    return planned_steps

@@ -1,12 +1,14 @@
 """What the `debug` options change: shorter runs, fewer batches, closer looks."""
 
+import copy
 from dataclasses import replace
+from itertools import islice
 
 import torch
 from torch.utils.data import Subset
 
 from runner.config.options import Options
-from runner.data.data import Data, MapDataset
+from runner.data.data import Data, MapDataset, Stream, is_map_style
 
 FAST_STEPS = 3
 FAST_BATCHES = 2
@@ -34,7 +36,9 @@ def debug_data(data: Data, options: Options) -> Data:
     return replace(data, train=few, evaluation=few, test=None, augment=None)
 
 
-def _first(dataset: MapDataset, count: int) -> MapDataset:
+def _first(dataset: MapDataset | Stream, count: int) -> MapDataset:
+    if not is_map_style(dataset):
+        return list(islice(copy.copy(dataset), count))  # type: ignore[arg-type]
     subset = Subset(dataset, range(min(count, len(dataset))))  # type: ignore[arg-type]
     if hasattr(dataset, "texts"):
         subset.texts = dataset.texts[: len(subset)]  # type: ignore[attr-defined]

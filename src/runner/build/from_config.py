@@ -7,12 +7,13 @@ import torch
 from runner.build.assemble import assemble
 from runner.config.instantiate import instantiate
 from runner.config.run_config import RunConfig
+from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.seeds import seed_everything
 from runner.trackers.tracker import Tracker
 from runner.training.parts import Parts
 
 
-def build_parts(config: RunConfig, device: torch.device) -> Parts:
+def build_parts(config: RunConfig, device: torch.device, ranks: Ranks = ALONE) -> Parts:
     """Return what `config` describes, on `device`; the seed decides the first weights."""
     seed_everything(config.seed)
     scheduler = config.scheduler
@@ -27,6 +28,7 @@ def build_parts(config: RunConfig, device: torch.device) -> Parts:
         },
         options=config.options,
         device=device,
+        ranks=ranks,
     )
 
 

@@ -13,7 +13,8 @@ from runner.errors import CheckpointError
 from runner.files import write_json_atomically
 
 NAME = "manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no averaged weights
+_READ_BYTES = 4 << 20  # at once: few, large pieces leave the training thread its time
 _STEP = re.compile(r"step_(\d{8,})")
 
 
@@ -27,11 +28,12 @@ class FileEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a committed checkpoint consists of."""
+    """What a committed checkpoint consists of; names in `files` are relative, with "/"."""
 
     step: int
     files: dict[str, FileEntry]
     tied: dict[str, str] = field(default_factory=dict)
+    tied_average: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
 
@@ -48,10 +50,13 @@ def step_path(root: Path, step: int) -> Path:
     return root / f"step_{step:08d}"
 
 
-def write_manifest(directory: Path, *, step: int, tied: dict[str, str]) -> None:
-    """Describe all files of `directory` in its manifest."""
-    files = {path.name: _entry(path) for path in sorted(directory.iterdir())}
-    manifest = Manifest(step=step, files=files, tied=tied)
+def write_manifest(
+    directory: Path, *, step: int, tied: dict[str, str], tied_average: dict[str, str] | None = None
+) -> None:
+    """Describe all files of `directory`, those in folders too, in its manifest."""
+    paths = sorted(path for path in directory.rglob("*") if path.is_file())
+    files = {path.relative_to(directory).as_posix(): _entry(path) for path in paths}
+    manifest = Manifest(step=step, files=files, tied=tied, tied_average=tied_average or {})
     write_json_atomically(directory / NAME, asdict(manifest))
 
 
@@ -84,6 +89,10 @@ def verified_manifest(directory: Path) -> Manifest:
 
 
 def _entry(path: Path) -> FileEntry:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileEntry(size=path.stat().st_size, sha256=digest)
+    digest, size = hashlib.sha256(), 0
+    piece = memoryview(bytearray(min(_READ_BYTES, path.stat().st_size + 1)))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(piece):
+            digest.update(piece[:count])
+            size += count
+    return FileEntry(size=size, sha256=digest.hexdigest())

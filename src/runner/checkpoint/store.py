@@ -1,9 +1,12 @@
 """Checkpoints on disk: committed whole or not at all.
 
     step_00000500/
-        model.safetensors     weights under the names of the plain module
+        model.safetensors     weights under the names of the plain module (see weights.py)
+        average.safetensors   averaged weights, if training keeps them: those to evaluate with
         training.pt           everything else that is the same on all ranks
-        rank_0.pt             random generators of one rank
+        rank_0.pt ...         what is each rank's own: random generators, its place in the data
+        sharded/              instead of the weights, and with the optimizer's state, where they
+                              are spread over ranks (see sharded.py)
         manifest.json         written last
 
 A checkpoint is written to a hidden directory beside its place, synced, and renamed.
@@ -11,19 +14,20 @@ A checkpoint is written to a hidden directory beside its place, synced, and rena
 
 import logging
 import os
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import nn
+from torch.optim import Optimizer
 
 from runner.checkpoint.manifest import (
-    NAME,
     Manifest,
     committed_steps,
     read_manifest,
@@ -31,30 +35,29 @@ from runner.checkpoint.manifest import (
     verified_manifest,
     write_manifest,
 )
-from runner.checkpoint.weights import load_weights, save_weights
+from runner.checkpoint.sharded_writer import FOLDER
+from runner.checkpoint.snapshot import Snapshot
+from runner.checkpoint.spread import optimizer_state_parts
+from runner.checkpoint.weights import TiedNames, load_weights, save_weights, weight_files
 from runner.errors import CheckpointError
 from runner.files import sync_directory
 
-WEIGHTS = "model.safetensors"
 _TRAINING = "training.pt"
+_AVERAGE = "average"  # the stem of its files
+_RANK_FILE = re.compile(r"rank_\d+\.pt")
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """All that a checkpoint holds: weights, the training state, and the state of this rank."""
-
-    weights: dict[str, Tensor]
-    training: dict[str, Any]
-    rank: dict[str, Any]
+def _nothing(_directory: Path) -> None: ...
 
 
 class CheckpointStore:
-    """The checkpoints of one run."""
+    """The checkpoints of one run; weights go to files of at most `max_shard_bytes`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, max_shard_bytes: int | None = None) -> None:
         self.root = root
+        self._max_shard_bytes = max_shard_bytes
 
     def path_of(self, step: int) -> Path:
         """Return where the checkpoint of `step` lies, whether or not there is one."""
@@ -64,30 +67,36 @@ class CheckpointStore:
         """Return the steps that have a manifest, oldest first."""
         return committed_steps(self.root)
 
-    def write(self, step: int, snapshot: Snapshot) -> Path:
+    def write(
+        self, step: int, snapshot: Snapshot, *, add: Callable[[Path], None] = _nothing
+    ) -> Path:
         """Commit `snapshot` as the checkpoint of `step` and return its directory.
 
-        Raises OSError when the disk does not take it; what was there before is untouched.
+        `add` may write more files into the directory it is given. Raises OSError when the disk does
+        not take it; what was there before is untouched.
         """
         final = self.path_of(step)
         self.root.mkdir(parents=True, exist_ok=True)
         self._clear_leftovers()
-        partial = self.root / f".{final.name}.{os.getpid()}.partial"
+        self._check_space(snapshot.num_bytes)
+        partial = self.partial_path(step)
         partial.mkdir()
         try:
             with _write_errors_as_os_errors():
-                tied = save_weights(snapshot.weights, partial / WEIGHTS)
-                torch.save(snapshot.training, partial / _TRAINING)
-                torch.save(snapshot.rank, partial / _rank_file(0))
-            for path in partial.iterdir():
+                tied, tied_average = self._write_files(snapshot, partial)
+                add(partial)
+            write_manifest(partial, step=step, tied=tied, tied_average=tied_average)
+            for path in [*partial.rglob("*"), partial]:
                 _sync(path)
-            write_manifest(partial, step=step, tied=tied)
-            sync_directory(partial)
             self._replace(final, partial)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
         return final
+
+    def partial_path(self, step: int) -> Path:
+        """Return where this process writes the checkpoint of `step` before it is committed."""
+        return self.root / f".{self.path_of(step).name}.{os.getpid()}.partial"
 
     def newest_valid(self) -> int | None:
         """Return the newest step whose files match its manifest, or None.
@@ -98,48 +107,122 @@ class CheckpointStore:
         self._recover()
         damaged: list[int] = []
         for step in reversed(self.steps()):
-            try:
-                verified_manifest(self.path_of(step))
-            except CheckpointError as error:
-                _log.warning("checkpoint skipped step=%d: %s", step, error)
-                damaged.append(step)
-            else:
+            if self.is_valid(step):
                 self._set_aside(damaged)
                 return step
+            damaged.append(step)
         return None
 
-    def read(self, step: int, model: nn.Module) -> Snapshot:
-        """Load the weights of `step` into `model` and return the rest of the snapshot.
+    def is_valid(self, step: int) -> bool:
+        """Return whether the files of `step` match its manifest; why not is logged."""
+        try:
+            verified_manifest(self.path_of(step))
+        except CheckpointError as error:
+            _log.warning("checkpoint skipped step=%d: %s", step, error)
+            return False
+        return True
 
-        Loading runs no code from the file. The weights of the result are those of `model`.
+    def read(
+        self,
+        step: int,
+        model: nn.Module,
+        average: nn.Module | None = None,
+        optimizer: Optimizer | None = None,
+    ) -> dict[str, Any]:
+        """Load the weights of `step` into `model` and `average`; return the training state.
+
+        The state of `optimizer` in it has this rank's part, if the model is spread over ranks.
+        Loading runs no code from the file.
         """
-        directory = self.path_of(step)
-        self.read_weights(step, model)
-        training = torch.load(directory / _TRAINING, map_location="cpu", weights_only=True)
-        rank = torch.load(directory / _rank_file(0), map_location="cpu", weights_only=True)
-        return Snapshot(weights=model.state_dict(), training=training, rank=rank)
+        directory, manifest = self.path_of(step), self.manifest(step)
+        training = _load(directory / _TRAINING)
+        if (directory / FOLDER).is_dir():
+            assert optimizer is not None
+            state = _sharded().load_sharded(directory / FOLDER, model, optimizer, average)
+            return {**training, "optimizer": state}
+        has_average = _has_average(manifest)
+        if has_average != (average is not None):
+            raise CheckpointError(
+                f"{directory} was saved {'with' if has_average else 'without'} averaged weights: "
+                "trainer.ema_decay must be as it was"
+            )
+        load_weights(model, directory, manifest.tied)
+        if average is not None:
+            load_weights(average, directory, manifest.tied_average, stem=_AVERAGE)
+        if optimizer is not None:
+            training["optimizer"] = optimizer_state_parts(optimizer, training["optimizer"])
+        return training
+
+    def read_rank(self, step: int, rank: int) -> dict[str, Any] | None:
+        """Return what rank `rank` had as its own at `step`; None if there was no such rank."""
+        path = self.path_of(step) / _rank_file(rank)
+        return _load(path) if rank < self.num_ranks(step) else None
+
+    def num_ranks(self, step: int) -> int:
+        """Return how many ranks trained when the checkpoint of `step` was written."""
+        return sum(_RANK_FILE.fullmatch(name) is not None for name in self.manifest(step).files)
 
     def read_weights(self, step: int, model: nn.Module) -> None:
-        """Load the weights of `step` into `model`."""
-        directory = self.path_of(step)
-        load_weights(model, directory / WEIGHTS, self.manifest(step).tied)
+        """Load the weights to use, of `step`, into `model`: the averaged ones if there are any."""
+        directory, manifest = self.path_of(step), self.manifest(step)
+        if (directory / FOLDER).is_dir():
+            _sharded().load_sharded_weights(directory / FOLDER, model)
+        elif _has_average(manifest):
+            load_weights(model, directory, manifest.tied_average, stem=_AVERAGE)
+        else:
+            load_weights(model, directory, manifest.tied)
+
+    def weight_files(self, step: int) -> list[Path]:
+        """Return the files with the weights to use, of `step`; none if they are in parts."""
+        if (self.path_of(step) / FOLDER).is_dir():
+            return []
+        if _has_average(self.manifest(step)):
+            return weight_files(self.path_of(step), stem=_AVERAGE)
+        return weight_files(self.path_of(step))
 
     def manifest(self, step: int) -> Manifest:
         """Return the manifest of `step`, or raise CheckpointError."""
         return read_manifest(self.path_of(step))
 
     def delete(self, step: int) -> None:
-        """Remove the checkpoint of `step`, the manifest first: no half of it looks valid."""
-        directory = self.path_of(step)
-        (directory / NAME).unlink(missing_ok=True)
-        shutil.rmtree(directory, ignore_errors=True)
+        """Remove the checkpoint of `step`: it vanishes at once, and only then its files."""
+        doomed = self.root / f".{self.path_of(step).name}.deleted.partial"
+        shutil.rmtree(doomed, ignore_errors=True)
+        self.path_of(step).rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def _write_files(self, snapshot: Snapshot, directory: Path) -> tuple[TiedNames, TiedNames]:
+        """Write all but the manifest; return the names of tied weights, and of averaged ones."""
+        limit, tied, tied_average = self._max_shard_bytes, {}, {}
+        if snapshot.weights is not None:
+            tied = save_weights(snapshot.weights, directory, max_shard_bytes=limit)
+        if snapshot.average is not None:
+            tied_average = save_weights(
+                snapshot.average, directory, stem=_AVERAGE, max_shard_bytes=limit
+            )
+        torch.save(snapshot.training, directory / _TRAINING)
+        for rank, state in enumerate(snapshot.ranks):
+            torch.save(state, directory / _rank_file(rank))
+        return tied, tied_average
+
+    def _check_space(self, needed: int) -> None:
+        free = shutil.disk_usage(self.root).free
+        if free < needed:
+            raise OSError(
+                f"it needs {needed / 1e6:.1f} MB in {self.root}, where {free / 1e6:.1f} MB are free"
+            )
 
     def _replace(self, final: Path, partial: Path) -> None:
         """Move `partial` to `final`; one of the same step that is there is set aside until then."""
         aside = self.root / f".{final.name}.replaced"
         if final.exists():
             final.rename(aside)
-        partial.rename(final)
+        try:
+            partial.rename(final)
+        except OSError:
+            with suppress(OSError):
+                aside.rename(final)
+            raise
         sync_directory(self.root)
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -169,6 +252,21 @@ def _rank_file(rank: int) -> str:
     return f"rank_{rank}.pt"
 
 
+def _sharded() -> ModuleType:
+    """Import what reads sharded checkpoints (0.5 s, unless there is an optimizer), if need be."""
+    from runner.checkpoint import sharded
+
+    return sharded
+
+
+def _has_average(manifest: Manifest) -> bool:
+    return any(name.startswith(f"{_AVERAGE}.") for name in manifest.files)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 @contextmanager
 def _write_errors_as_os_errors() -> Iterator[None]:
     """Safetensors and torch tell a full disk by exceptions of their own."""
@@ -183,5 +281,8 @@ def _write_errors_as_os_errors() -> Iterator[None]:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

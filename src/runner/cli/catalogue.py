@@ -2,5 +2,6 @@
 
 COMMANDS = {
     "resume": "continue a run exactly where it stands",
+    "verify-resume": "prove on this machine that an experiment resumes exactly",
     "predict": "read pictures with a trained run",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from runner.cli.catalogue import COMMANDS
-from runner.config.locate import make_user_code_importable
+from runner.config.locate import make_user_code_importable, put_config_dir_first
 from runner.errors import ConfigError, RunError
 
 
@@ -52,6 +52,35 @@ def resume(directory: Path, overrides: tuple[str, ...]) -> None:
         command=command,
         continue_completed=True,
     )
+
+
+@_commands.command("verify-resume", short_help=COMMANDS["verify-resume"])
+@click.argument("overrides", nargs=-1)
+@click.option("--steps", default=8, show_default=True, help="How many steps each run takes.")
+@click.option("--keep", is_flag=True, help="Keep the runs also when all is equal.")
+@click.option(
+    "--config-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with a conf of your own, as in training.",
+)
+@click.pass_context
+def verify_resume(
+    context: click.Context,
+    overrides: tuple[str, ...],
+    steps: int,
+    keep: bool,
+    config_dir: Path | None,
+) -> None:
+    """Train the experiment that OVERRIDES name a few steps, kill it, resume it, compare the bits.
+
+    Exit code 0 when it resumes exactly; 1 when not, naming what differs first and why.
+    """
+    from runner.cli.verify import verify_resume as verify
+
+    if config_dir is not None:
+        put_config_dir_first(str(config_dir))
+        make_user_code_importable()
+    context.exit(verify(overrides, steps=steps, keep=keep))
 
 
 @_commands.command(short_help=COMMANDS["predict"])

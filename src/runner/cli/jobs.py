@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from runner.cli.ranks import agreed_stamp, is_terminal_mine
 from runner.config import resolvers
 from runner.config.locate import make_user_code_importable
 from runner.errors import ConfigError, RunnerError
@@ -27,7 +28,7 @@ class Jobs:
     def run(self, cfg: DictConfig) -> float | None:
         """Run the job of `cfg` and return its score; Hydra calls this."""
         # Again, for launchers that call this in a process of their own.
-        resolvers.register()
+        resolvers.register(stamp=agreed_stamp)
         make_user_code_importable()
         hydra_cfg = HydraConfig.get()
         self._is_sweep = hydra_cfg.mode == RunMode.MULTIRUN
@@ -48,7 +49,8 @@ class Jobs:
             return 0
         if not self._is_sweep:
             raise self.failures[0]
-        print(f"{len(self.failures)} of {self.started} jobs failed", file=sys.stderr)
+        if is_terminal_mine():
+            print(f"{len(self.failures)} of {self.started} jobs failed", file=sys.stderr)
         codes = {getattr(error, "exit_code", 1) for error in self.failures}
         return codes.pop() if len(codes) == 1 else 1
 
@@ -72,6 +74,8 @@ def _run_one(cfg: DictConfig, *, overrides: list[str], command: list[str]) -> fl
 
 
 def _print_failure(name: str, error: Exception) -> None:
+    if not is_terminal_mine():
+        return
     if isinstance(error, RunnerError):
         print(f"{name} failed: {error}", file=sys.stderr)
     else:

@@ -7,17 +7,21 @@
 Exit codes: 0 done, 1 the run failed, 2 the config is wrong, 128 + signal stopped.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
 
 from runner.cli.catalogue import COMMANDS
+from runner.cli.ranks import print_error
 from runner.errors import ConfigError, Interrupted, RunnerError, did_you_mean
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()  # else the interpreter looks for garbage in all of torch before it ends
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -31,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     except RunnerError as error:
         if wants_traceback:
             raise
-        print(_message(error), file=sys.stderr)
+        print_error(_message(error))
         return error.exit_code
     except Interrupted as stop:
         return stop.exit_code

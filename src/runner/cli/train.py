@@ -12,9 +12,10 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.cli.jobs import Jobs
+from runner.cli.ranks import agreed_stamp
 from runner.config import resolvers
 from runner.config.compose import CONFIG_NAME, HYDRA_VERSION_BASE
-from runner.config.locate import ENVIRONMENT_VARIABLE, make_user_code_importable, shipped_conf
+from runner.config.locate import make_user_code_importable, put_config_dir_first, shipped_conf
 from runner.config.overrides import diagnose
 from runner.errors import ConfigError
 
@@ -23,7 +24,7 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 
 def train(arguments: Sequence[str]) -> int:
     """Run `arguments`, Hydra's flags and overrides, and return the exit code."""
-    resolvers.register()
+    resolvers.register(stamp=agreed_stamp)
     _put_config_dir_first(arguments)
     make_user_code_importable()
     jobs = Jobs(command=["python", "-m", "runner", *arguments])
@@ -59,9 +60,7 @@ def _put_config_dir_first(arguments: Sequence[str]) -> None:
         return
     if not Path(folder).is_dir():
         raise ConfigError(f"--config-dir {folder}: there is no such folder")
-    others = os.environ.get(ENVIRONMENT_VARIABLE)
-    named = [str(Path(folder).resolve()), *([others] if others else [])]
-    os.environ[ENVIRONMENT_VARIABLE] = os.pathsep.join(named)
+    put_config_dir_first(folder)
 
 
 @contextmanager

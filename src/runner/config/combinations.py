@@ -14,7 +14,19 @@ def check_combinations(options: Options, scheduler: Node | None) -> list[str]:
         *_check_evaluations(options.trainer),
         *_check_scheduler(options.trainer, scheduler),
         *_check_debug(options),
+        *check_ranks(options, options.hardware.num_processes),
     ]
+
+
+def check_ranks(options: Options, count: int) -> list[str]:
+    """Return what is wrong with training on `count` ranks, in a sentence each."""
+    size = options.loader.batch_size
+    if size % count:
+        return [
+            f"data.batch_size={size} counts the samples of all ranks, and {count} ranks cannot "
+            f"share them evenly: use a multiple of {count}"
+        ]
+    return []
 
 
 def _check_limits(trainer: TrainerOptions) -> list[str]:

@@ -53,5 +53,10 @@ def parse_optional(text: str | None) -> Duration | None:
     return None if text is None else parse(text)
 
 
+def seconds_of(duration: Duration | None) -> float | None:
+    """Return the length in seconds of a duration that is a time; None stays None."""
+    return None if duration is None else duration.seconds
+
+
 def _among(units: tuple[str, ...]) -> str:
     return f" (units: {', '.join(units)})"

@@ -12,6 +12,7 @@ from runner.config import resolvers
 from runner.config.resume import apply_layout_overrides
 from runner.config.threads import available_threads
 from runner.errors import RunError
+from runner.runtime.launch import launch_of
 
 VOLATILE = ("${hydra:", "${start:", "${now:")  # another value, or none, at the next reading
 
@@ -29,7 +30,7 @@ def freeze(cfg: DictConfig, *, threads: int | None = None) -> dict[str, Any]:
     _resolve_volatile(frozen, cfg)
     hardware = frozen.get("hardware")
     if isinstance(hardware, dict) and hardware.get("threads") is None:
-        hardware["threads"] = threads or available_threads()
+        hardware["threads"] = threads or available_threads(_ranks_here(cfg))
     return frozen  # type: ignore[return-value]
 
 
@@ -49,6 +50,15 @@ def load_frozen(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     OmegaConf.set_struct(cfg, True)
     apply_layout_overrides(cfg, overrides)
     return cfg
+
+
+def _ranks_here(cfg: DictConfig) -> int:
+    """Return how many processes will share this machine, as far as runner starts them."""
+    count = None
+    with suppress(OmegaConfBaseException):  # told by interpolations.resolve
+        count = cfg.hardware.get("num_processes")
+    is_launched = launch_of() is not None  # a launcher has divided the machine already
+    return count if isinstance(count, int) and count > 0 and not is_launched else 1
 
 
 def _resolve_volatile(plain: Any, node: Any) -> None:

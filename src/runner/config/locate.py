@@ -44,6 +44,13 @@ def user_confs() -> list[Path]:
     return [folder for folder in unique if folder != shipped_conf()]
 
 
+def put_config_dir_first(folder: str) -> None:
+    """Let the conf folder of `--config-dir` count as the user's own, before all others."""
+    others = os.environ.get(ENVIRONMENT_VARIABLE)
+    named = [str(Path(folder).resolve()), *([others] if others else [])]
+    os.environ[ENVIRONMENT_VARIABLE] = os.pathsep.join(named)
+
+
 def all_confs() -> list[Path]:
     """Return every config folder in the order in which a file is looked for."""
     return [*user_confs(), shipped_conf()]

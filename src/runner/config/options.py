@@ -174,6 +174,8 @@ LAYOUT_KEYS = (
     "trainer.max_steps",
     "trainer.max_duration",
     "trainer.hang_timeout",
+    "trainer.on_nonfinite",  # a run that has met none is the same with any of them
+    "trainer.on_out_of_memory",
     "checkpoint",
     "trackers",
     "callbacks",

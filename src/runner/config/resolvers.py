@@ -6,15 +6,20 @@
 They are known once `register` was called.
 """
 
+from collections.abc import Callable
+
 from omegaconf import OmegaConf
 
 from runner.config.stamp import new_stamp
 
 
-def register() -> None:
-    """Make the resolvers known to OmegaConf; again is harmless."""
+def register(*, stamp: Callable[[], str] = new_stamp) -> None:
+    """Make the resolvers known to OmegaConf; again is harmless.
+
+    `stamp` gives ${start:} its value: the ranks of a run have to agree on one.
+    """
     # Cached in the config: resolvers run at every access, and a run has one directory.
-    OmegaConf.register_new_resolver("start", new_stamp, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("start", stamp, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("ctc_classes", _ctc_classes, replace=True)
 
 

@@ -15,8 +15,13 @@ def threads_of_run(config: Path) -> int | None:
     return hardware.get("threads") if isinstance(hardware, Mapping) else None
 
 
-def available_threads() -> int:
-    """Return how many CPU threads torch would use: OMP_NUM_THREADS, else the usable cores."""
+def available_threads(num_ranks: int = 1) -> int:
+    """Return how many CPU threads each of `num_ranks` processes on this machine may use."""
+    return max(1, _available() // num_ranks)
+
+
+def _available() -> int:
+    """Return how many torch would use: OMP_NUM_THREADS, else the usable cores."""
     named = os.environ.get("OMP_NUM_THREADS", "")
     if named.isdigit() and int(named) > 0:
         return int(named)

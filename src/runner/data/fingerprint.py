@@ -6,19 +6,25 @@ from typing import Any
 import torch
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from runner.data.data import Data
+from runner.data.data import Data, MapDataset, Stream, is_map_style, num_shards_of
 
 
 def fingerprint(data: Data) -> dict[str, str]:
     """Return one short text for each split: its length and a hash of what is cheap to read.
 
-    A dataset may say more by an attribute `fingerprint` (a text); text datasets give their texts,
-    TensorDatasets their tensors.
+    A stream tells its shards instead of a length. A dataset may say more by an attribute
+    `fingerprint` (a text); text datasets give their texts, TensorDatasets their tensors.
     """
     return {
-        name: f"{len(dataset)}:{_digest(_essence(dataset))}"
+        name: f"{_extent(dataset)}:{_digest(_essence(dataset))}"
         for name, dataset in data.splits().items()
     }
+
+
+def _extent(dataset: MapDataset | Stream) -> str:
+    if is_map_style(dataset):
+        return str(len(dataset))
+    return f"{num_shards_of(dataset)} shards"  # which the order of a stream depends on
 
 
 def _essence(dataset: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import Sampler
 
+from runner.data.epoch import Share, share_of
 from runner.runtime.seeds import seeded_generator
 
 _ORDER = 0x6F72646572  # keeps the stream of the order apart from those of the samples
@@ -29,7 +30,8 @@ class BatchOrder(Sampler[list[Any]]):
 
     `start_at` chooses the epoch and the first micro-batch of the next iteration; the object can so
     be used epoch after epoch by one loader, whose workers then live on. A sample is named by its
-    index, or with `with_epoch` by (epoch, index), from which its random numbers come.
+    index, or with `with_epoch` by (epoch, index), from which its random numbers come. Only the
+    samples of one rank are named.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class BatchOrder(Sampler[list[Any]]):
         drop_last: bool = False,
         max_batches: int = 0,
         with_epoch: bool = False,
+        rank: int = 0,
+        num_ranks: int = 1,
     ) -> None:
         self._length = length
         self._with_epoch = with_epoch
@@ -52,12 +56,21 @@ class BatchOrder(Sampler[list[Any]]):
         self._num_batches = whole + (rest > 0 and not drop_last)
         if max_batches:
             self._num_batches = min(self._num_batches, max_batches)
+        self._rank, self._num_ranks = rank, num_ranks
+        self._whole_share = share_of(batch_size, rank=rank, num_ranks=num_ranks)
         self._epoch = 0
         self._first_batch = 0
 
     def __len__(self) -> int:
         """Return the number of micro-batches of a whole epoch."""
         return self._num_batches
+
+    def share_of(self, batch: int) -> Share:
+        """Return what this rank has of micro-batch number `batch`."""
+        left = self._length - batch * self._batch_size
+        if left >= self._batch_size:
+            return self._whole_share
+        return share_of(left, rank=self._rank, num_ranks=self._num_ranks)
 
     def start_at(self, epoch: int, batch: int) -> None:
         """Let the next iteration give epoch `epoch` from micro-batch `batch` on."""
@@ -69,6 +82,6 @@ class BatchOrder(Sampler[list[Any]]):
             seed=self._seed, epoch=epoch, length=self._length, shuffle=self._shuffle
         )
         for batch in range(self._first_batch, self._num_batches):
-            start = batch * self._batch_size
-            indices = order[start : start + self._batch_size]
+            start, part = batch * self._batch_size, self.share_of(batch).part
+            indices = order[start + part.start : start + part.stop]
             yield [(epoch, index) for index in indices] if self._with_epoch else list(indices)

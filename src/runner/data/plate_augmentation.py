@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from runner.data.data import Batch
+from runner.data.draws import Draws
 
 _FEWEST_ROWS = 18  # that a picture is down-sampled to
 _BLUR_TAPS = 5
@@ -17,7 +18,7 @@ class PlateAugmentation:
     """Random changes of whole batches of pictures of text; a strength of 0 leaves that part out.
 
     geometry: shift, size, tilt, shear, perspective; light: shading and gamma; cutout: grey patches;
-    blur: lost resolution and blur; noise. All random numbers are drawn from the generator, on the
+    blur: lost resolution and blur; noise. All random numbers are drawn on the
     host, and nothing waits for the device. Gives float pictures from 0 to 255.
     """
 
@@ -27,10 +28,10 @@ class PlateAugmentation:
     blur: float = 1.0
     noise: float = 1.0
 
-    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+    def __call__(self, batch: Batch, draws: Draws) -> Batch:
         """Return the batch with its `image` (batch, channels, height, width) changed."""
         image: Tensor = batch["image"]
-        numbers = _Numbers(len(image), image.device, generator)
+        numbers = _Numbers(draws, image.device)
         pixels = image.float()
         if self.geometry:
             pixels = _warp(pixels, numbers, self.geometry)
@@ -47,15 +48,14 @@ class PlateAugmentation:
 
 
 class _Numbers:
-    """Draws random numbers on the host, one a picture, and brings them to the pictures' device."""
+    """Brings random numbers, one a picture, to the pictures' device."""
 
-    def __init__(self, count: int, device: torch.device, generator: torch.Generator) -> None:
-        self._count, self._device, self._generator = count, device, generator
+    def __init__(self, draws: Draws, device: torch.device) -> None:
+        self._draws, self._device = draws, device
 
     def uniform(self, low: float, high: float) -> Tensor:
         """Return numbers between `low` and `high`, shape (batch, 1, 1)."""
-        drawn = torch.rand(self._count, 1, 1, generator=self._generator)
-        return (low + (high - low) * drawn).to(self._device, non_blocking=True)
+        return (low + (high - low) * self._draws.uniform(1, 1)).to(self._device, non_blocking=True)
 
     def some(self, share: float) -> Tensor:
         """Return a mask that picks about `share` of the pictures, shape (batch, 1, 1)."""
@@ -63,11 +63,11 @@ class _Numbers:
 
     def host(self) -> float:
         """Return one number between 0 and 1 for the whole batch, without touching the device."""
-        return float(torch.rand(1, generator=self._generator).numpy()[0])
+        return self._draws.once()
 
     def field(self, shape: torch.Size) -> Tensor:
         """Return one number between 0 and 1 a pixel."""
-        return torch.rand(shape, generator=self._generator).to(self._device, non_blocking=True)
+        return self._draws.uniform(*shape[1:]).to(self._device, non_blocking=True)
 
 
 def _coordinates(pixels: Tensor) -> tuple[Tensor, Tensor]:

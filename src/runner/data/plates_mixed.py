@@ -50,8 +50,8 @@ def plates_mixed(
     measured = [split for split in (real.evaluation, real.test) if split is not None]
     return Data(
         train=RealAndSynthetic(
-            real.train,
-            synthetic.train,
+            real.train,  # type: ignore[arg-type]
+            synthetic.train,  # type: ignore[arg-type]
             synthetic_fraction=synthetic_fraction,
             excluded_texts={text for split in measured for text in texts_of(split)},
         ),

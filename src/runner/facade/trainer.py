@@ -24,15 +24,20 @@ from torch import nn
 from torch.optim import Optimizer
 
 from runner.build.assemble import assemble
+from runner.config.duration import parse_optional
 from runner.config.options import Options
 from runner.config.stamp import new_stamp
 from runner.config.threads import available_threads, threads_of_run
 from runner.data.data import Data
+from runner.errors import ConfigError
 from runner.job.fit import Job, fit
+from runner.job.place import take_place, wants_ranks
 from runner.optim.optimization import OptimizerFactory, SchedulerFactory
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription
-from runner.runtime.device import prepare_hardware
+from runner.runtime.launch import launch_of
+from runner.runtime.ranks import Ranks
+from runner.runtime.rendezvous import agreed
 from runner.runtime.seeds import seed_everything
 from runner.tasks.task import Task
 from runner.trackers.mlflow.tracker import MLflowTracker
@@ -40,6 +45,7 @@ from runner.trackers.tracker import Tracker
 from runner.training.callback import Callback
 from runner.training.callbacks.defaults import default_callbacks
 from runner.training.loop import Result
+from runner.training.parts import Parts
 
 
 class Trainer:
@@ -95,16 +101,21 @@ class Trainer:
 
         Raises Interrupted, with everything saved, when a signal asked for a stop.
         """
+        _check_ranks(self.options)
         if self._runs is not None:
-            self.directory = self._runs / new_stamp()
+            self.directory = self._runs / agreed(launch_of(), new_stamp)
         assert self.directory is not None
         directory = RunDirectory(self.directory)
         options = _with_threads(self.options, directory)
-        device = prepare_hardware(options.hardware)
+        place = take_place(options)
         seed_everything(options.seed)
 
-        def build() -> Any:
-            return assemble(model=self.model, options=options, device=device, **self._pieces)
+        def build(ranks: Ranks) -> Parts:
+            # Each rank has made the model with random numbers of its own.
+            ranks.spread(tensor for tensor in self.model.state_dict().values())
+            return assemble(
+                model=self.model, options=options, device=place.device, ranks=ranks, **self._pieces
+            )
 
         return fit(
             Job(
@@ -116,10 +127,22 @@ class Trainer:
                     command=sys.argv,
                 ),
                 build=build,
-                trackers=self._trackers,
+                trackers=self._trackers if place.is_main else {},
+                place=place,
                 checkpoint_dir=options.checkpoint.dir,
                 continue_completed=True,
+                hang_timeout=parse_optional(options.trainer.hang_timeout),
             )
+        )
+
+
+def _check_ranks(options: Options) -> None:
+    """Raise ConfigError for ranks that nobody has started: a script can only be started again."""
+    if wants_ranks(options):
+        count = options.hardware.num_processes
+        raise ConfigError(
+            f"hardware.num_processes={count}: start this script as so many ranks, with "
+            f"torchrun --nproc-per-node {count} SCRIPT"
         )
 
 

@@ -1,21 +1,40 @@
-"""One job's life: lock the directory, build, train, write the status, close."""
+"""One job's life: meet the other ranks, lock the directory, build, train, write the status, close.
+
+Rank 0 writes; the others have a session that writes nothing. Whoever fails tells the others why
+before it leaves them, so that all end with the reason of the first and not with what it led to.
+"""
 
 import logging
 import os
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
 
 from runner.build.trained import trained_step
 from runner.checkpoint.manifest import committed_steps
-from runner.checkpoint.store import WEIGHTS, CheckpointStore
-from runner.errors import DataError, Interrupted, RunError
-from runner.job.logs import log_traceback, logging_to_console, logging_to_file
+from runner.checkpoint.store import CheckpointStore
+from runner.config.duration import Duration, seconds_of
+from runner.errors import DataError, Interrupted, RunError, RunnerError
+from runner.job.hang import end_of_hang
+from runner.job.logs import (
+    log_traceback,
+    logging_to_console,
+    logging_to_file,
+    output_to_file,
+    own_logging,
+)
+from runner.job.place import Place
+from runner.run.bystander import Bystander
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription, Session, open_session
 from runner.run.status import Status, read_raw_status
+from runner.runtime.ranks import Ranks, joined, tells_of_another_rank
+from runner.runtime.seeds import mix, seed_everything
 from runner.runtime.signals import StopRequests
+from runner.runtime.watchdog import Watchdog, patience_seconds
 from runner.trackers.tracker import TrackedRun, Tracker
 from runner.training.loop import Result, TrainingLoop
 from runner.training.parts import Parts
@@ -29,56 +48,152 @@ class Job:
 
     directory: RunDirectory
     description: JobDescription
-    build: Callable[[], Parts]
-    trackers: Mapping[str, Tracker]
+    build: Callable[[Ranks], Parts]
+    trackers: Mapping[str, Tracker]  # of rank 0
+    place: Place = field(default_factory=lambda: Place(device=torch.device("cpu")))
     checkpoint_dir: str | None = None
     continue_completed: bool = False
+    hang_timeout: Duration | None = None
 
 
 def fit(job: Job) -> Result:
     """Do `job` and return its result; Interrupted when it was asked to stop and has saved."""
-    directory = job.directory
     started: list[Tracker] = []
-    with StopRequests() as stop, logging_to_console(), ExitStack() as log_file:
+    with (
+        StopRequests() as stop,
+        own_logging(),
+        logging_to_console() if job.place.is_main else nullcontext(),
+        ExitStack() as log_file,
+    ):
         try:
-            with open_session(
-                directory,
-                job.description,
-                stop=stop,
-                continue_completed=job.continue_completed,
-            ) as session:
+            with (
+                _joined(job, stop) as ranks,
+                _session(job, ranks, stop) as session,
+                _failing_together(ranks, stop),
+            ):
                 # Not before: until the directory is this job's, the log belongs to another one.
-                log_file.enter_context(logging_to_file(directory.log_of_rank(0)))
-                _log.info("run %s", os.path.relpath(directory.path))
-                _place_checkpoints(job, session.id)
-                parts = job.build()
+                _write_log(log_file, job.directory.log_of_rank(ranks.rank), ranks)
+                _log.info("run %s", os.path.relpath(job.directory.path))
+                for warning in session.warnings:
+                    _log.warning("%s", warning)
+                if ranks.is_main:
+                    _place_checkpoints(job, session.id)
+                ranks.meet()
+                parts = _build(job, ranks)
                 started = _start_trackers(job, session)  # of a run that can begin
-                result = _train(parts, session, stop)
+                result = _train(parts, session, stop, job.hang_timeout)
                 _log.info("done score=%s best_step=%s", result.score, result.best_step)
         except Interrupted:
-            _log.info("stopped; to go on: python -m runner resume %s", directory.path)
+            _log.info("stopped; to go on: python -m runner resume %s", job.directory.path)
             stop.forward()
             raise
         except Exception:
             log_traceback("the run failed")
             raise
         finally:
-            _finish_trackers(started, directory)
+            _finish_trackers(started, job.directory)
     return result
 
 
-def _train(parts: Parts, session: Session, stop: StopRequests) -> Result:
-    loop = TrainingLoop(parts, directory=session.directory, journal=session.journal, stop=stop)
-    loop.restore()
-    session.standing = lambda: _standing(loop.result)
+def _joined(job: Job, stop: StopRequests) -> AbstractContextManager[Ranks]:
+    timeout = seconds_of(job.hang_timeout)
+    if timeout is not None:  # a collective fails later than the watchdog, which knows more, barks
+        timeout += patience_seconds(timeout) + 60.0
+    return joined(job.place.launch, device=job.place.device, timeout_seconds=timeout, stop=stop)
+
+
+@contextmanager
+def _session(job: Job, ranks: Ranks, stop: StopRequests) -> Iterator[Session]:
+    """Open the session on rank 0; the others go on when it is open, or fail as it did."""
+    if not ranks.is_main:
+        answer = ranks.share(None)
+        if isinstance(answer, BaseException):
+            raise answer
+        yield Bystander(job.directory, answer["id"], has_rows=answer["has_rows"])
+        return
+    with ExitStack() as opened:
+        try:
+            session = opened.enter_context(
+                open_session(
+                    job.directory,
+                    job.description,
+                    stop=stop,
+                    continue_completed=job.continue_completed,
+                )
+            )
+        except BaseException as error:
+            if isinstance(error, Exception):
+                ranks.report_failure(error)
+            ranks.share(_plain(error))
+            raise
+        ranks.share({"id": session.id, "has_rows": session.journal.has_rows})
+        yield session
+
+
+def _plain(error: BaseException) -> BaseException:
+    """Return `error`, or if others cannot be expected to unpickle it, one that says the same."""
+    if isinstance(error, RunnerError | Interrupted | KeyboardInterrupt):
+        return error
+    return RunError(f"rank 0 failed: {type(error).__name__}: {error}")
+
+
+@contextmanager
+def _failing_together(ranks: Ranks, stop: StopRequests) -> Iterator[None]:
+    """Tell the other ranks what fails within; raise what failed first, not what it led to."""
     try:
-        result = loop.run()
-    except DataError as error:  # found inside training, where it is no mistake of the config
-        raise RunError(str(error)) from error
-    if stop.abandoned is not None:
-        raise RunError(stop.abandoned)
-    if stop.received is not None:  # after the last look of the loop: the next job completes the run
-        raise Interrupted(stop.received)
+        yield
+    except Exception as error:
+        if (first := ranks.failure_behind(error)) is not None:
+            raise RunError(first.sentence) from error
+        if stop.received is not None and ranks.are_several and tells_of_another_rank(error):
+            raise Interrupted(stop.received) from error  # as the rank that left before did
+        ranks.report_failure(error)
+        raise
+
+
+def _write_log(log_file: ExitStack, path: Path, ranks: Ranks) -> None:
+    """Write the log of this rank; rank 0 alone has the terminal."""
+    log_file.enter_context(logging_to_file(path))
+    if not ranks.is_main:
+        log_file.enter_context(output_to_file(path))
+
+
+def _build(job: Job, ranks: Ranks) -> Parts:
+    """Build on all ranks with the same random numbers; from then on each rank has its own."""
+    parts = job.build(ranks)
+    if not ranks.is_main:
+        seed_everything(mix(parts.options.seed, ranks.rank) >> 1)
+    return parts
+
+
+def _train(
+    parts: Parts, session: Session, stop: StopRequests, hang_timeout: Duration | None
+) -> Result:
+    ranks = parts.ranks
+    on_hang = end_of_hang(session, ranks, hang_timeout)
+    with Watchdog(seconds_of(hang_timeout), on_hang) as watchdog:
+        loop = TrainingLoop(
+            parts,
+            directory=session.directory,
+            journal=session.journal,
+            stop=stop,
+            beat=watchdog.beat,
+        )
+        loop.restore()
+        session.standing = lambda: _standing(loop.result)
+        try:
+            result = loop.run()
+        except DataError as error:  # found inside training, where it is no mistake of the config
+            raise RunError(str(error)) from error
+        # After the last look of the loop: a stop that any rank has seen since; the next job
+        # completes the run.
+        stops = ranks.gather((stop.abandoned, stop.received))
+    for abandoned, _ in stops:
+        if abandoned is not None:
+            raise RunError(abandoned)
+    for _, received in stops:
+        if received is not None:
+            raise Interrupted(received)
     return result
 
 
@@ -136,4 +251,4 @@ def _final_model(directory: RunDirectory, status: Status) -> list[Path]:
     if status.state != "completed" or not committed_steps(directory.checkpoints):
         return []
     step = trained_step(directory)
-    return [directory.config, CheckpointStore(directory.checkpoints).path_of(step) / WEIGHTS]
+    return [directory.config, *CheckpointStore(directory.checkpoints).weight_files(step)]

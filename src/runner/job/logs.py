@@ -1,6 +1,7 @@
 """Where runner's log lines go: to the console, and with tracebacks to the run's own log file."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,18 +12,24 @@ _logger = logging.getLogger("runner")
 
 
 @contextmanager
-def logging_to_console() -> Iterator[None]:
-    """Write what runner logs to the console, until the end."""
-    console = _Console()
-    console.addFilter(lambda record: not getattr(record, "only_in_file", False))
+def own_logging() -> Iterator[None]:
+    """Let runner log what it does, to its own places alone, until the end."""
     before = _logger.level, _logger.propagate
     _logger.setLevel(logging.INFO)
     _logger.propagate = False
     try:
-        with _handled_by(console):
-            yield
+        yield
     finally:
         _logger.level, _logger.propagate = before
+
+
+@contextmanager
+def logging_to_console() -> Iterator[None]:
+    """Write what runner logs to the console, until the end."""
+    console = _Console()
+    console.addFilter(lambda record: not getattr(record, "only_in_file", False))
+    with _handled_by(console):
+        yield
 
 
 @contextmanager
@@ -33,6 +40,27 @@ def logging_to_file(path: Path) -> Iterator[None]:
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     with _handled_by(file):
         yield
+
+
+@contextmanager
+def output_to_file(path: Path) -> Iterator[None]:
+    """Append what this process writes to stdout and stderr to the file at `path`, until the end.
+
+    Also what is not written by Python: the last words of a crash.
+    """
+    streams = (sys.stdout, sys.stderr)
+    before = [os.dup(number) for number in (1, 2)]
+    try:
+        with path.open("ab", buffering=0) as file:
+            for stream, number in zip(streams, (1, 2), strict=True):
+                stream.flush()
+                os.dup2(file.fileno(), number)
+        yield
+    finally:
+        for stream, number, saved in zip(streams, (1, 2), before, strict=True):
+            stream.flush()
+            os.dup2(saved, number)
+            os.close(saved)
 
 
 def log_traceback(message: str) -> None:

@@ -67,11 +67,12 @@ def build_schedule(
     """Return the schedule of `factory`; it is given `total_steps` if it asks for that argument."""
     if factory is None:
         return Schedule(None, total_steps=None)
-    if _asks_for_total_steps(factory):
+    if asks_for_total_steps(factory):
         return Schedule(factory(optimizer, total_steps=total_steps), total_steps=total_steps)
     return Schedule(factory(optimizer), total_steps=None)
 
 
-def _asks_for_total_steps(factory: SchedulerFactory) -> bool:
+def asks_for_total_steps(factory: SchedulerFactory) -> bool:
+    """Return whether a schedule has to be told how long it is."""
     given = getattr(factory, "keywords", {})
     return "total_steps" in inspect.signature(factory).parameters and "total_steps" not in given

@@ -12,6 +12,7 @@ stands.
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class Row:
 
 
 class Journal:
-    """The journal open for appending, by one process."""
+    """The journal open for appending, by one process; a thread that saves may sync it."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,6 +40,7 @@ class Journal:
         self._known = {(row.step, row.split) for row in read_journal(path)}
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         self._waiting = b""  # what a full disk did not take yet
+        self._writing = threading.Lock()
 
     @property
     def has_rows(self) -> bool:
@@ -50,9 +52,9 @@ class Journal:
         if (row.step, row.split) in self._known:
             return False
         self._known.add((row.step, row.split))
-        self._waiting += json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n"
         try:
-            self._write()
+            self._write(line)
         except OSError as error:  # a full disk: training goes on, the row waits for the next try
             _log.error("the journal cannot be written, its rows wait in memory: %s", error)
         return True
@@ -72,10 +74,12 @@ class Journal:
         finally:
             os.close(self._file)
 
-    def _write(self) -> None:
-        while self._waiting:
-            written = os.write(self._file, self._waiting)
-            self._waiting = self._waiting[written:]
+    def _write(self, line: bytes = b"") -> None:
+        with self._writing:
+            self._waiting += line
+            while self._waiting:
+                written = os.write(self._file, self._waiting)
+                self._waiting = self._waiting[written:]
 
 
 def read_journal(path: Path) -> list[Row]:

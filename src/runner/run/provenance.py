@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,27 @@ from runner.run.directory import FORMAT_VERSION
 
 _PACKAGES = ("runner", "torch", "numpy", "hydra-core", "omegaconf", "mlflow", "safetensors")
 
+CodeState = dict[str, str | None]  # commit, and the text of the uncommitted diff
 
-def first_provenance(*, name: str, id: str) -> dict[str, Any]:
+
+def first_provenance(*, name: str, id: str, code: CodeState) -> dict[str, Any]:
     """Return what is known of a run when it starts; its jobs come later."""
     return {
         "format_version": FORMAT_VERSION,
         "id": id,
         "name": name,
-        "code": code_state(Path.cwd()),
+        "code": code,
         "versions": _versions(),
         "machine": _machine(),
         "jobs": [],
     }
 
 
-def job_entry(*, command: list[str], overrides: list[str]) -> dict[str, Any]:
-    """Return what is known of one job when it starts."""
-    return {
+def job_entry(
+    *, command: list[str], overrides: list[str], code: CodeState | None = None
+) -> dict[str, Any]:
+    """Return what is known of one job when it starts; `code` if it is not that of the last."""
+    entry = {
         "command": command,
         "overrides": overrides,
         "host": socket.gethostname(),
@@ -41,6 +46,24 @@ def job_entry(*, command: list[str], overrides: list[str]) -> dict[str, Any]:
         "time": round(time.time(), 3),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
     }
+    return entry if code is None else {**entry, "code": code}
+
+
+def code_of_last_job(provenance: Mapping[str, Any]) -> CodeState:
+    """Return the state of the code with which the last job on the run was started."""
+    states = [job["code"] for job in provenance["jobs"] if "code" in job]
+    return states[-1] if states else provenance["code"]
+
+
+def change_of_code(before: CodeState, now: CodeState) -> str | None:
+    """Return a sentence about code that is not what it was, or None."""
+    if before == now:
+        return None
+    return (
+        "THE CODE HAS CHANGED since the last job of this run: it was "
+        f"{_described(before)}; it is {_described(now)}. The run goes on with the new code, and "
+        "what comes of it may be another result"
+    )
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -63,10 +86,19 @@ def write_provenance(path: Path, provenance: dict[str, Any]) -> None:
     write_json_atomically(path, provenance)
 
 
-def code_state(folder: Path) -> dict[str, str | None]:
+def code_state(folder: Path) -> CodeState:
     """Return commit and uncommitted diff of the repository around `folder`; None without one."""
     commit = _git(folder, "rev-parse", "HEAD")
     return {"commit": commit, "diff": commit and _git(folder, "diff", "HEAD")}
+
+
+def _described(code: CodeState) -> str:
+    commit, diff = code["commit"], code["diff"]
+    if commit is None:
+        return "in no git repository"
+    return (
+        f"commit {commit[:12]} with an uncommitted diff of {len((diff or '').splitlines())} lines"
+    )
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

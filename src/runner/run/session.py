@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from runner.config.layout import differing_keys
@@ -23,6 +24,9 @@ from runner.run.directory import RunDirectory
 from runner.run.journal import Journal
 from runner.run.lease import Lease
 from runner.run.provenance import (
+    change_of_code,
+    code_of_last_job,
+    code_state,
     first_provenance,
     job_entry,
     read_provenance,
@@ -45,13 +49,18 @@ class JobDescription:
 
 
 class Session:
-    """An open run directory; what `standing` returns goes into the status."""
+    """An open run directory; what `standing` returns goes into the status.
 
-    def __init__(self, directory: RunDirectory, id: str, status: Status) -> None:
+    `give_up` ends it with an error from any thread, for a process that is about to be ended.
+    """
+
+    def __init__(self, directory: RunDirectory, id: str, status: Status, journal: Journal) -> None:
         self.directory = directory
         self.id = id
-        self.journal = Journal(directory.journal)
+        self.journal = journal
         self.standing: Callable[[], Mapping[str, Any]] = dict  # step, score and best_step, if known
+        self.warnings: list[str] = []  # what the job should tell, once it has its log
+        self.give_up: Callable[[BaseException], None] = lambda _: None
         self._status = status
 
     def write_status(self, state: str | None = None, error: str | None = None) -> None:
@@ -95,6 +104,7 @@ def open_session(
     except BaseException:
         lease.release()
         raise
+    session.give_up = lambda error: _end(session, lease, error)
     failure: BaseException | None = None
     try:
         yield session
@@ -118,14 +128,21 @@ def _check_same_config(directory: RunDirectory, job: JobDescription) -> None:
 
 def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Session:
     """Write config and provenance; a directory that has them keeps its id."""
+    code, change = code_state(Path.cwd()), None
     if directory.provenance.exists():
         provenance = read_provenance(directory.provenance)
+        change = change_of_code(code_of_last_job(provenance), code)
     else:
-        provenance = first_provenance(name=job.name, id=id_in(directory.path.name))
-    provenance["jobs"].append(job_entry(command=job.command, overrides=job.overrides))
+        provenance = first_provenance(name=job.name, id=id_in(directory.path.name), code=code)
+    provenance["jobs"].append(
+        job_entry(command=job.command, overrides=job.overrides, code=code if change else None)
+    )
     write_text_atomically(directory.config, to_yaml(job.config))
     write_provenance(directory.provenance, provenance)
-    return Session(directory, provenance["id"], replace(before, jobs=before.jobs + 1))
+    status = replace(before, jobs=before.jobs + 1)
+    session = Session(directory, provenance["id"], status, Journal(directory.journal))
+    session.warnings += [change] if change else []
+    return session
 
 
 def _end(session: Session, lease: Lease, failure: BaseException | None) -> None:

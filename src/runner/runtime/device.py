@@ -9,11 +9,43 @@ from runner.config.options import HardwareOptions
 from runner.errors import ConfigError
 
 
-def prepare_hardware(options: HardwareOptions) -> torch.device:
-    """Set the number of CPU threads and return the device; ConfigError if it is not there."""
+def prepare_hardware(options: HardwareOptions, *, local_rank: int | None = None) -> torch.device:
+    """Set the number of CPU threads and return the device; ConfigError if it is not there.
+
+    Of several ranks the one that is `local_rank` on this machine has the GPU of that number.
+    """
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    return resolve_device(options.device)
+    if local_rank is None:
+        return resolve_device(options.device)
+    device = _device_of_rank(options.device, local_rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
+def check_devices(options: HardwareOptions, num_ranks: int) -> None:
+    """Raise ConfigError if this machine has no device for each of `num_ranks` ranks."""
+    _device_of_rank(options.device, num_ranks - 1)
+
+
+def _device_of_rank(name: str, local_rank: int) -> torch.device:
+    if name == "mps" or ":" in name:
+        raise ConfigError(
+            f"hardware.device={name} is one device, and several ranks need one each: "
+            "use hardware=cuda or hardware=cpu, or hardware.num_processes=1"
+        )
+    if name == "auto":
+        name = "cuda" if _count("cuda") else "cpu"
+    if name == "cpu":
+        return torch.device("cpu")
+    if local_rank >= _count("cuda"):
+        raise ConfigError(
+            f"hardware.device={name}: rank {local_rank} on this machine has no GPU of its own, "
+            f"there are {_count('cuda')}: start fewer ranks (hardware.num_processes), or use "
+            "hardware=cpu"
+        )
+    return torch.device("cuda", local_rank)
 
 
 def resolve_device(name: str) -> torch.device:

@@ -40,7 +40,10 @@ def launch_of(environment: Mapping[str, str] = os.environ) -> Launch | None:
         return Launch(
             rank=int(environment["SLURM_PROCID"]),
             count=int(environment["SLURM_STEP_NUM_TASKS"]),
-            local_rank=int(environment["SLURM_LOCALID"]),
+            # With a GPU for each task SLURM shows every one its own, as the first.
+            local_rank=0
+            if environment.get("SLURM_GPUS_PER_TASK") == "1"
+            else int(environment["SLURM_LOCALID"]),
             host=_first_host(environment["SLURM_STEP_NODELIST"]),
             port=_FIRST_PORT + int(environment["SLURM_JOB_ID"]) % _PORTS,
             hosts_store=True,

@@ -6,6 +6,11 @@ from typing import Any
 from runner.protocols import check_state_keys
 
 
+def is_worth_saving(score: float, *, above: float | None, below: float | None) -> bool:
+    """Return whether a better score lies within the bounds that make it worth a checkpoint."""
+    return (above is None or score > above) and (below is None or score < below)
+
+
 class Best:
     """The best value of one metric, and the `keep` best steps, whose checkpoints are kept.
 

@@ -8,12 +8,12 @@ from torch import nn
 
 from runner.data.data import Batch
 from runner.data.loader import Loader
-from runner.errors import Interrupted
 from runner.runtime.device import move
 from runner.runtime.precision import Precision
+from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.seeds import mix, preserved_random_state, seed_everything
-from runner.runtime.signals import StopRequests
 from runner.tasks.task import Predictions, Task
+from runner.training.agreement import Agreement
 from runner.training.events import Events
 from runner.training.parts import Parts
 from runner.training.recorder import Recorder
@@ -25,32 +25,41 @@ class Evaluator:
     """Evaluates splits in the course of a training, and gives up when asked to stop."""
 
     def __init__(
-        self, parts: Parts, *, recorder: Recorder, events: Events, stop: StopRequests
+        self,
+        parts: Parts,
+        *,
+        recorder: Recorder,
+        events: Events,
+        agreement: Agreement,
+        beat: Callable[[], None],
     ) -> None:
         self._parts = parts
         self._recorder = recorder
         self._events = events
-        self._stop = stop
+        self._agreement = agreement
+        self._beat = beat
 
-    def values_of(self, split: str, *, step: int) -> dict[str, float]:
-        """Evaluate `split` and return its metrics; raise Interrupted if asked to stop."""
+    def values_of(self, split: str, model: nn.Module, *, step: int) -> dict[str, float]:
+        """Evaluate `model` on `split`; return its metrics, or raise Interrupted if asked to."""
         parts = self._parts
         loader = parts.loaders[split]
-        self._events.tell("on_evaluation_start", split, len(loader))
+        self._events.tell("on_evaluation_start", split, loader.num_batches or 0)
 
         def on_batch(batch: Batch, predictions: Predictions) -> None:
+            self._beat()
             self._events.tell("on_evaluation_batch", split, batch, predictions)
-            if self._stop.received is not None:
-                raise Interrupted(self._stop.received)
+            self._agreement.look()
+            self._agreement.obey()
 
         values = evaluate(
-            parts.model,
+            model,
             parts.task,
             loader,
             device=parts.device,
             precision=parts.precision,
             seed=mix(parts.options.seed, step) >> 1,
             on_batch=on_batch,
+            ranks=parts.ranks,
         )
         self._recorder.record({split: values})
         self._events.tell("on_evaluation_end", split, values)
@@ -66,20 +75,28 @@ def evaluate(
     precision: Precision,
     seed: int,
     on_batch: OnBatch,
+    ranks: Ranks = ALONE,
 ) -> dict[str, float]:
-    """Return the value of each of the task's metrics over all batches of `loader`.
+    """Return the value of each of the task's metrics over all batches of `loader`, on all ranks.
 
     Random numbers drawn inside (a sampling decoder, say) depend on `seed` alone, and training goes
     on with those it would have drawn without an evaluation. `on_batch` may raise to give it up.
     """
     metrics = task.metrics()
     with preserved_random_state(), _evaluating(model), torch.inference_mode():
-        seed_everything(seed)
-        for raw in loader.batches():
-            batch = move(task.prepare(raw), device)
+        seed_everything(mix(seed, ranks.rank) >> 1 if ranks.rank else seed)
+        epoch = loader.epoch(0)
+        while not epoch.is_over:
+            (micro,) = epoch.take(1)
+            batch = move(task.prepare(micro.content), device)
             with precision.autocast():
-                predictions = task.evaluation_step(model, batch, metrics)
+                # A stand-in keeps this rank in step with the others, and counts nowhere.
+                counted = metrics if micro.counts else task.metrics()
+                predictions = task.evaluation_step(model, batch, counted)
             on_batch(batch, predictions)
+    for metric in metrics.values():
+        if ranks.are_several:
+            metric.load(ranks.sum(metric.state()))
     return {name: metric.compute() for name, metric in metrics.items()}
 
 

@@ -7,39 +7,45 @@
         step                        forward, backward, update
         advance                     before saving: the data position must be right
         log?
+        stop?                       the ranks agree; saved, and the next job does what is left
         evaluate?                   before saving: the best score must be inside
-        save?
-        stop?
+        save?                       in the background
     evaluate at the end, save
     load the best weights, evaluate the test split
 
 Every boundary between two steps is a place where a run can be cut and continued. A stop request is
-obeyed at the next one; a running evaluation is given up and done again by the next job.
+obeyed at the next one; a running evaluation is given up and done again by the next job. With
+several ranks every one of them tells this story: only what `Ranks` and `Agreement` say may decide.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from runner.checkpoint.store import CheckpointStore
 from runner.config.duration import parse_optional
-from runner.errors import ConfigError, Interrupted, RunError, did_you_mean
+from runner.config.size import parse_optional_size
+from runner.data.epoch import MicroBatch
+from runner.errors import Interrupted, WorkerError
 from runner.protocols import Stateful
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, Row
 from runner.runtime.signals import StopRequests
+from runner.training.agreement import Agreement
 from runner.training.averages import Averages
 from runner.training.best import Best
 from runner.training.cadence import is_due
 from runner.training.callback import Fit
 from runner.training.evaluation import Evaluator
-from runner.training.events import CallbackError, Events
+from runner.training.events import Events
+from runner.training.health import Health, NonfiniteError
 from runner.training.limits import Limits
 from runner.training.parts import Parts
+from runner.training.position import TrainingData
 from runner.training.progress import Progress
 from runner.training.recorder import Recorder
 from runner.training.saving import CALLBACK_PREFIX, Saver
+from runner.training.scores import Scores
 from runner.training.speed import Speedometer
 from runner.training.step import TrainingStep
 
@@ -58,41 +64,65 @@ class Result:
 
 
 class TrainingLoop:
-    """One job's training of one run."""
+    """One job's training of one run; `beat` is called as a sign of life."""
 
     def __init__(
-        self, parts: Parts, *, directory: RunDirectory, journal: Journal, stop: StopRequests
+        self,
+        parts: Parts,
+        *,
+        directory: RunDirectory,
+        journal: Journal,
+        stop: StopRequests,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
-        options = parts.options.trainer
+        trainer, checkpoint = parts.options.trainer, parts.options.checkpoint
         self._parts = parts
-        self._options = options
-        self._stop = stop
-        self._progress = Progress(batches_per_epoch=len(parts.loaders["train"]))
-        self._averages = Averages()
+        self._options = trainer
+        self._beat = beat
+        self._agreement = Agreement(parts.ranks, stop)
+        self._progress = Progress(batches_per_epoch=parts.loaders["train"].num_batches)
+        self._averages = Averages(parts.ranks, finite_only=trainer.on_nonfinite == "skip")
         self._best = Best(
-            options.best_mode,
-            min_improvement=options.min_improvement,
-            keep=parts.options.checkpoint.keep_best,
+            trainer.best_mode,
+            min_improvement=trainer.min_improvement,
+            keep=checkpoint.keep_best,
         )
-        self._limits = Limits(options)
+        self._limits = Limits(trainer)
+        self._scores = Scores(
+            trainer, checkpoint, best=self._best, limits=self._limits, progress=self._progress
+        )
         self._can_evaluate = "evaluation" in parts.loaders
         self._evaluate_every = parse_optional(
-            options.evaluate_every if self._can_evaluate else None
+            trainer.evaluate_every if self._can_evaluate else None
         )
-        self._save_every = parse_optional(parts.options.checkpoint.every)
+        self._save_every = parse_optional(checkpoint.every)
+        self._keep_every = checkpoint.keep_every_steps
+        self._data = TrainingData(parts.loaders["train"], self._progress)
         self._step = TrainingStep(parts, self._averages)
         self._speed = Speedometer()
-        self._batches: Iterator[Any] | None = None
         self._events = Events(parts.callbacks, self._fit_of(directory))
         self._recorder = Recorder(journal, self._progress, self._on_row)
-        self._evaluator = Evaluator(parts, recorder=self._recorder, events=self._events, stop=stop)
+        self._evaluator = Evaluator(
+            parts,
+            recorder=self._recorder,
+            events=self._events,
+            agreement=self._agreement,
+            beat=beat,
+        )
+        self._health = Health(parts, self._averages)
         self._saver = Saver(
-            CheckpointStore(directory.checkpoints),
+            CheckpointStore(
+                directory.checkpoints,
+                max_shard_bytes=parse_optional_size(checkpoint.max_shard_size),
+            ),
             model=parts.model,
+            average=parts.average.copy,
             state=self._state(),
+            rank_state={"averages": self._averages, "data": self._data},
             identity={"seed": parts.options.seed, "data": parts.data_fingerprint},
             best=self._best,
-            options=parts.options.checkpoint,
+            options=checkpoint,
+            ranks=parts.ranks,
             sync_journal=self._recorder.sync,
         )
         self._restored_step: int | None = None
@@ -129,52 +159,15 @@ class TrainingLoop:
         except Interrupted:
             outcome = "preempted"
             raise
-        except CallbackError:
-            self._save()
+        except Exception as error:
+            self._save_after(error)
             raise
         finally:
-            self._events.tell_end(outcome)
+            try:
+                self._saver.wait()
+            finally:
+                self._events.tell_end(outcome)
         return self.result
-
-    def _train(self) -> None:
-        while (reason := self._limits.reached(self._progress, self._best)) is None:
-            self._speed.resume()
-            micro_batches = self._next_micro_batches()
-            samples = self._step(micro_batches, step=self._progress.step)
-            self._speed.count(samples)
-            if self._options.schedule_every == "step":
-                self._parts.schedule.step()
-            self._progress.advance(batches=len(micro_batches), samples=samples)
-            # On a logged step the means wait for the device, which belongs to the training time.
-            means = self._averages.means() if self._is_logged_step() else {}
-            self._progress.seconds += self._speed.pause()
-            if self._options.schedule_every == "epoch" and self._progress.is_epoch_end:
-                self._parts.schedule.step()
-            is_better = bool(means) and self._log_window(means)
-            self._events.tell("on_step_end")
-            self._settle(is_better=is_better)
-        _log.info("training ended step=%d: %s", self._progress.step, reason)
-
-    def _settle(self, *, is_better: bool = False) -> None:
-        """Do what is due at the boundary after a step; after a restart, what was left undone."""
-        if is_due(self._evaluate_every, self._progress) and not self._progress.is_evaluated:
-            is_better = self._evaluate() or is_better
-        seconds = self._saver.seconds_since_save
-        if is_better or is_due(self._save_every, self._progress, seconds_since_last=seconds):
-            self._save()
-        self._obey_stop()
-
-    def _finish(self) -> None:
-        self._log_rest()
-        wants_evaluation = self._options.evaluate_at_end and self._can_evaluate
-        if wants_evaluation and not self._progress.is_evaluated:
-            self._evaluate()
-        self._save()
-        self._obey_stop()
-        if self._options.test_at_end and "test" in self._parts.loaders:
-            self._test()
-            if self._stop.received is not None:  # the best weights are loaded: nothing to save
-                raise Interrupted(self._stop.received)
 
     def _begin(self) -> None:
         if self._restored_step is not None:
@@ -184,23 +177,102 @@ class TrainingLoop:
         elif self._options.evaluate_at_start and self._can_evaluate:
             self._evaluate()
 
-    def _next_micro_batches(self) -> list[Any]:
-        """Return those of the next step; the last step of an epoch may have fewer."""
-        progress = self._progress
-        if self._batches is None:
-            self._batches = self._parts.loaders["train"].batches(
-                epoch=progress.epoch, start=progress.batch
+    def _train(self) -> None:
+        progress, speed = self._progress, self._speed
+        accumulation = self._options.gradient_accumulation_steps
+        while (reason := self._limits.reached(progress, self._best)) is None:
+            speed.resume()
+            micro_batches = speed.wait(self._take, accumulation)
+            self._step(micro_batches, step=progress.step)
+            samples = sum(micro.size for micro in micro_batches)
+            speed.count(samples)
+            if self._options.schedule_every == "step":
+                self._parts.schedule.step()
+            progress.advance(
+                batches=len(micro_batches), samples=samples, ends_epoch=self._data.is_epoch_over
             )
-        left = progress.batches_per_epoch - progress.batch
-        count = min(self._options.gradient_accumulation_steps, left)
+            # On a logged step the means wait for the device, which belongs to the training time.
+            means = self._averages.means() if self._is_logged_step() else {}
+            progress.seconds += speed.pause()
+            if self._options.schedule_every == "epoch" and progress.is_epoch_end:
+                self._parts.schedule.step()
+            is_better = bool(means) and self._log_window(means)
+            self._events.tell("on_step_end")
+            self._settle(is_better=is_better)
+        _log.info("training ended step=%d: %s", progress.step, reason)
+
+    def _take(self, count: int) -> list[MicroBatch]:
         try:
-            micro_batches = [self._speed.next_batch(self._batches) for _ in range(count)]
-        except RuntimeError:  # a worker was ended by the signal that asks this process to stop
-            self._obey_stop()
+            return self._data.take(count)
+        except WorkerError:  # perhaps by the signal that asks this process to stop
+            if not self._parts.ranks.are_several:
+                self._agreement.look()
+                self._stop()
             raise
-        if count == left:
-            self._batches = None
-        return micro_batches
+
+    def _settle(self, *, is_better: bool = False) -> None:
+        """Do what is due at the boundary after a step; after a restart, what was left undone."""
+        self._beat()
+        self._tell_of_checkpoints()
+        since_save, self._progress.seconds = self._agreement.look(
+            self._saver.seconds_since_save, self._progress.seconds
+        )
+        self._stop()
+        if is_due(self._evaluate_every, self._progress) and not self._progress.is_evaluated:
+            is_better = self._evaluate() or is_better
+        if is_better or self._is_save_due(since_save):
+            self._save(planned=True)
+
+    def _finish(self) -> None:
+        self._health.check(self._saver, self._progress)
+        self._log_rest()
+        wants_evaluation = self._options.evaluate_at_end and self._can_evaluate
+        if wants_evaluation and not self._progress.is_evaluated:
+            self._evaluate()
+        self._save(planned=True)
+        self._saver.wait_for_last(self._progress.step, evaluations=self._progress.evaluations)
+        self._tell_of_checkpoints()
+        if self._options.test_at_end and "test" in self._parts.loaders:
+            self._agreement.look()
+            self._agreement.obey()
+            self._test()
+        self._agreement.look()  # saved, or with the best weights loaded: nothing to save
+        self._agreement.obey()
+
+    def _stop(self) -> None:
+        """Save and leave, if a stop was asked for."""
+        if self._agreement.is_to_stop and self._agreement.may_save:
+            self._save(planned=False)
+        self._agreement.obey()
+
+    def _evaluate(self) -> bool:
+        """Evaluate, let schedule and patience see the score; return whether it is worth a save."""
+        self._health.check(self._saver, self._progress)
+        try:
+            values = self._evaluator.values_of(
+                "evaluation", self._parts.average.model, step=self._progress.step
+            )
+        except Interrupted:  # given up: the next job does it again
+            self._save(planned=False)
+            raise
+        self._progress.evaluations += 1
+        self._progress.evaluated_step = self._progress.step
+        self._evaluation_values = values
+        is_better = self._scores.are_worth_saving("evaluation", values)
+        if self._options.schedule_every == "evaluation":
+            self._parts.schedule.step(self._scores.score_in(values))
+        return is_better
+
+    def _test(self) -> None:
+        model, average = self._parts.model, self._parts.average.copy
+        step = self._saver.restore_best_weights()
+        if step is not None:
+            _log.info("testing the weights of step=%d", step)
+        else:
+            _log.info("testing the last weights: no best checkpoint was kept")
+            if average is not None:
+                model.load_state_dict(average.state_dict())
+        self._test_values = self._evaluator.values_of("test", model, step=self._progress.step)
 
     def _is_logged_step(self) -> bool:
         every = self._options.log_every_steps
@@ -208,9 +280,11 @@ class TrainingLoop:
 
     def _log_window(self, means: dict[str, float]) -> bool:
         """Log the means since the last row; return whether they are worth a checkpoint."""
+        if not self._health.accepts(means, self._saver, self._progress):
+            return False
         self._averages.reset()
         values = self._log(means)
-        return self._judge("train", values)
+        return self._scores.are_worth_saving("train", values)
 
     def _log_rest(self) -> None:
         """Log the steps since the last row; the averages stay, for a run that is trained longer."""
@@ -222,52 +296,37 @@ class TrainingLoop:
         self._recorder.record({"speed": self._speed.take(), "train": values})
         return values
 
-    def _evaluate(self) -> bool:
-        """Evaluate, let schedule and patience see the score; return whether it is the best."""
-        try:
-            values = self._evaluator.values_of("evaluation", step=self._progress.step)
-        except Interrupted:  # given up: the next job does it again
-            self._save()
-            raise
-        self._progress.evaluations += 1
-        self._progress.evaluated_step = self._progress.step
-        self._evaluation_values = values
-        is_better = self._judge("evaluation", values)
-        if self._options.schedule_every == "evaluation":
-            self._parts.schedule.step(values.get(self._options.best_metric.split(".", 1)[1]))
-        return is_better
+    def _is_save_due(self, seconds_since_save: float) -> bool:
+        step = self._progress.step
+        if self._keep_every is not None and step > 0 and step % self._keep_every == 0:
+            return True
+        return is_due(self._save_every, self._progress, seconds_since_last=seconds_since_save)
 
-    def _judge(self, split: str, values: dict[str, float]) -> bool:
-        prefix, metric = self._options.best_metric.split(".", 1)
-        if prefix != split:
-            return False
-        if metric not in values:
-            known = [f"{split}.{name}" for name in values]
-            raise ConfigError(
-                f"trainer.best_metric={self._options.best_metric} is not measured: there are "
-                f"{', '.join(known)}{did_you_mean(metric, values)}"
-            )
-        counts = self._limits.counts_for_patience(self._progress)
-        return self._best.update(values[metric], step=self._progress.step, counts=counts)
+    def _save(self, *, planned: bool) -> None:
+        """Save; not what a loss that is no number has spoilt."""
+        if planned:
+            self._health.check(self._saver, self._progress)
+        elif not self._health.is_sound():
+            _log.error("not saved step=%d: the loss is no number", self._progress.step)
+            return
+        self._saver.save(
+            self._progress.step, evaluations=self._progress.evaluations, planned=planned
+        )
 
-    def _test(self) -> None:
-        step = self._saver.restore_best_weights()
-        if step is None:
-            _log.info("testing the last weights: no best checkpoint was kept")
-        else:
-            _log.info("testing the weights of step=%d", step)
-        self._test_values = self._evaluator.values_of("test", step=self._progress.step)
+    def _save_after(self, error: Exception) -> None:
+        """Save the last boundary after an error, where this process knows it to be whole."""
+        if self._parts.ranks.are_several or not self._agreement.may_save:
+            return  # the other ranks stand elsewhere; or the directory is another job's
+        if isinstance(error, NonfiniteError) or self._step.is_torn:
+            _log.warning("not saved step=%d: the newest checkpoint counts", self._progress.step)
+            return
+        if self._step.is_running:
+            self._step.go_back()
+        self._save(planned=False)
 
-    def _save(self) -> None:
-        if self._saver.save(self._progress.step, evaluations=self._progress.evaluations):
-            self._events.tell("on_checkpoint", self._progress.step)
-
-    def _obey_stop(self) -> None:
-        if self._stop.abandoned is not None:
-            raise RunError(self._stop.abandoned)
-        if self._stop.received is not None:
-            self._save()
-            raise Interrupted(self._stop.received)
+    def _tell_of_checkpoints(self) -> None:
+        for step in self._saver.committed():
+            self._events.tell("on_checkpoint", step)
 
     def _on_row(self, row: Row) -> None:
         self._events.tell("on_log", row)
@@ -284,7 +343,8 @@ class TrainingLoop:
             "optimizer": parts.optimizer,
             "schedule": parts.schedule,
             "scaler": parts.precision.scaler,
-            "averages": self._averages,
+            "splitting": self._step.splitting,
+            "health": self._health,
             "best": self._best,
             **callbacks,
         }
@@ -297,4 +357,5 @@ class TrainingLoop:
             options=self._options,
             progress=self._progress,
             planned_steps=self._parts.planned_steps,
+            is_main=self._parts.ranks.is_main,
         )

@@ -15,6 +15,7 @@ from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
 from runner.tasks.task import Task
 from runner.training.callback import Callback
+from runner.training.weight_average import WeightAverage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,4 +34,5 @@ class Parts:
     precision: Precision
     data_fingerprint: dict[str, str]
     planned_steps: int | None
+    average: WeightAverage
     ranks: Ranks = ALONE

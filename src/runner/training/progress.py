@@ -17,12 +17,13 @@ class Progress:
     evaluations: int = 0
     evaluated_step: int = -1  # the step of the last evaluation
     seconds: float = 0.0  # time spent training, without evaluations
-    batches_per_epoch: int = 1
+    batches_per_epoch: int | None = 1  # None: a stream, whose end is known when it comes
 
     @property
     def fractional_epoch(self) -> float:
-        """Return the epoch as a fraction, rounded for the journal."""
-        return round(self.epoch + self.batch / self.batches_per_epoch, 4)
+        """Return the epoch as a fraction, rounded for the journal; of a stream, the whole ones."""
+        done = self.batch / self.batches_per_epoch if self.batches_per_epoch else 0.0
+        return round(self.epoch + done, 4)
 
     @property
     def is_epoch_end(self) -> bool:
@@ -34,14 +35,18 @@ class Progress:
         """Return whether the weights as they are were evaluated."""
         return self.evaluated_step == self.step
 
-    def advance(self, *, batches: int, samples: int) -> None:
+    def advance(self, *, batches: int, samples: int, ends_epoch: bool) -> None:
         """Count one step over `batches` micro-batches."""
         self.step += 1
         self.samples += samples
         self.batch += batches
-        if self.batch >= self.batches_per_epoch:
-            self.epoch += 1
-            self.batch = 0
+        if ends_epoch:
+            self.end_epoch()
+
+    def end_epoch(self) -> None:
+        """Count a whole pass over the data."""
+        self.epoch += 1
+        self.batch = 0
 
     def state_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,30 +1,57 @@
-"""Save a training and restore it: what is in a checkpoint, and which checkpoints stay."""
+"""Save a training and restore it: what is in a checkpoint, and which checkpoints stay.
+
+Saving takes a snapshot between two steps; a thread of its own writes it while training goes on.
+What that thread has done is taken note of in the loop's thread, by `committed`, `wait` and the next
+`save`.
+"""
 
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
+from torch.optim import Optimizer
 
 from runner.checkpoint.retention import steps_to_delete
-from runner.checkpoint.store import CheckpointStore, Snapshot
+from runner.checkpoint.sharded_writer import writer_for
+from runner.checkpoint.snapshot import HostBuffers, Snapshot
+from runner.checkpoint.store import CheckpointStore
+from runner.checkpoint.writer import BackgroundWriter
 from runner.config.options import CheckpointOptions
-from runner.errors import CheckpointError
+from runner.errors import CheckpointError, RunError
 from runner.protocols import Stateful, check_state_keys
-from runner.runtime.seeds import random_state, restore_random_state
+from runner.runtime.ranks import Ranks
 from runner.training.best import Best
+from runner.training.rank_states import rank_state, restore_rank_state
 
 CALLBACK_PREFIX = "callbacks."  # of the names of their states
+_ROLLED_BACK = ("optimizer", "scaler")  # with the weights; all other state stays
 
 _log = logging.getLogger(__name__)
 
 
-class Saver:
-    """Writes and reads the checkpoints of one training.
+@dataclass(frozen=True, kw_only=True)
+class _Write:
+    """One write: what of, and what came of it."""
 
-    `state` names everything Stateful that a restart needs besides weights and random generators;
-    `identity` holds what must be the same for a checkpoint to fit (seed, fingerprint of the data).
+    step: int
+    evaluations: int
+    planned: bool
+    blocked: float  # seconds for which training stood still
+    seconds: float = 0.0
+    error: OSError | None = None
+
+
+class Saver:
+    """Writes and reads the checkpoints of one training; all ranks have one, rank 0's writes.
+
+    `average` is a copy of the model with averaged weights. `state` names everything Stateful that a
+    restart needs besides weights and random generators and that is the same on all ranks,
+    `rank_state` what is each rank's own; `identity` holds what must be the same for a checkpoint to
+    fit (seed, fingerprint of the data).
     """
 
     def __init__(
@@ -32,20 +59,32 @@ class Saver:
         store: CheckpointStore,
         *,
         model: nn.Module,
+        average: nn.Module | None,
         state: Mapping[str, Stateful],
+        rank_state: Mapping[str, Stateful],
         identity: Mapping[str, Any],
         best: Best,
         options: CheckpointOptions,
+        ranks: Ranks,
         sync_journal: Callable[[], None],
     ) -> None:
         self._sync_journal = sync_journal
         self._store = store
         self._model = model
+        self._average = average
         self._state = state
+        self._rank_state = rank_state
         self._identity = dict(identity)
         self._best = best
         self._options = options
-        self._saved = (-1, 0)  # (step, evaluations) of the last checkpoint
+        self._ranks = ranks
+        self._buffers = HostBuffers()
+        self._optimizer = state.get("optimizer")
+        self._parts = writer_for(model, self._optimizer, average, ranks=ranks)
+        self._writer: BackgroundWriter[_Write | None] = BackgroundWriter()
+        self._committed: list[int] = []
+        self._saved = (-1, 0)  # (step, evaluations) of the last checkpoint; rank 0 knows
+        self._anchor: int | None = None  # where to roll back to: the last planned one
         self._saved_at = time.monotonic()
 
     @property
@@ -53,50 +92,210 @@ class Saver:
         """Return the seconds since the last checkpoint, or since training began."""
         return time.monotonic() - self._saved_at
 
-    def save(self, step: int, *, evaluations: int) -> bool:
-        """Commit a checkpoint unless nothing happened since the last; return whether one was.
+    def save(self, step: int, *, evaluations: int, planned: bool = True) -> bool:
+        """Begin a checkpoint unless nothing happened since the last; return whether one was begun.
 
-        A write that fails (disk full) is reported and leaves older checkpoints alone.
+        All ranks call it. One that is still being written is waited for. `planned` is true for one
+        that an undisturbed training makes as well: it may be rolled back to.
         """
-        if not self._options.enabled or (step, evaluations) == self._saved:
+        if not self._options.enabled:
             return False
         start = time.monotonic()
-        try:
-            self._sync_journal()  # a checkpoint builds on the rows before it
-            self._store.write(step, self._snapshot())
-        except OSError as error:
-            _log.error("checkpoint failed step=%d: %s; training goes on", step, error)
+        self.wait()
+        if not self._ranks.share(self._saved != (step, evaluations)):
+            # Saved by an interruption where a straight run saves by plan: the same checkpoint.
+            self._anchor = step if planned else self._anchor
             return False
-        finally:
-            self._saved_at = time.monotonic()
-        self._saved = (step, evaluations)
-        _log.info("saved step=%d seconds=%.2f", step, time.monotonic() - start)
-        self._delete_old()
+        own_states = self._ranks.gather(rank_state(self._rank_state))
+        self._parts.copy()
+        if self._parts.is_needed:
+            self._join_writing(self._ranks.share(self._store.partial_path(step)))
+        if self._ranks.is_main:
+            anchor = step if planned else self._anchor
+            snapshot = self._snapshot(own_states, anchor)
+            best = set(self._best.steps)
+            write = _Write(
+                step=step,
+                evaluations=evaluations,
+                planned=planned,
+                blocked=time.monotonic() - start,
+            )
+            self._writer.start(lambda: self._written(write, snapshot, anchor, best))
+        self._saved_at = time.monotonic()
         return True
+
+    def committed(self) -> list[int]:
+        """Return the steps committed since the last call; a write that failed is logged.
+
+        Only rank 0 hears of them.
+        """
+        self._note(self._writer.take(wait=False))
+        steps, self._committed = self._committed, []
+        return steps
+
+    def wait(self) -> None:
+        """Wait until nothing is being written."""
+        self._note(self._writer.take(wait=True))
+
+    def wait_for_last(self, step: int, *, evaluations: int) -> None:
+        """Wait until nothing is being written; RunError if the end of training is not saved.
+
+        All ranks call it.
+        """
+        self.wait()
+        is_saved = self._ranks.share(self._saved == (step, evaluations))
+        if self._options.enabled and not is_saved:
+            raise RunError(
+                f"the last checkpoint, of step {step}, could not be written to {self._store.root}: "
+                "make room there and resume"
+            )
 
     def restore(self) -> int | None:
         """Restore the newest valid checkpoint and return its step; None if there is none."""
-        step = self._store.newest_valid()
+        step = self._by_rank_0(self._newest)
         if step is None:
-            if lost := self._store.steps():
-                raise CheckpointError(
-                    f"all checkpoints in {self._store.root} are damaged (steps {lost}): "
-                    "start again in a new directory"
-                )
             return None
-        snapshot = self._store.read(step, self._model)
-        self._check_identity(snapshot.training.pop("identity"))
-        self._restore_state(snapshot.training)
-        restore_random_state(snapshot.rank["random"])
-        self._saved = (step, snapshot.training["progress"]["evaluations"])
+        training = self._read(step)
+        self._check_identity(training.pop("identity"))
+        self._anchor = training.pop("anchor", None)
+        self._restore_state(training)
+        seed = self._identity.get("seed", 0)
+        restore_rank_state(self._rank_state, self._store, step=step, seed=seed, ranks=self._ranks)
+        self._saved = (step, training["progress"]["evaluations"])
         return step
 
     def restore_best_weights(self) -> int | None:
-        """Load the weights of the best step into the model and return it; None if it is gone."""
-        if self._best.step is None or self._best.step not in self._store.steps():
+        """Load the weights of the best step into the model and return it; None if it is gone.
+
+        They are the averaged ones if there are any.
+        """
+        self.wait()
+        step = self._by_rank_0(lambda: self._present(self._best.step))
+        if step is not None:
+            self._store.read_weights(step, self._model)
+        return step
+
+    def roll_back(self) -> int | None:
+        """Go back to the weights of the last planned checkpoint and return its step, if any.
+
+        Weights, averaged weights, optimizer (but not its learning rate and other settings) and
+        scaler go back; all other state stays. All ranks call it.
+        """
+        self.wait()
+        step = self._by_rank_0(self._valid_anchor)
+        if step is None:
             return None
-        self._store.read_weights(self._best.step, self._model)
-        return self._best.step
+        training = self._read(step)
+        for name in (name for name in _ROLLED_BACK if name in self._state):
+            part, saved = self._state[name], training[name]
+            if "param_groups" in saved:
+                saved["param_groups"] = part.state_dict()["param_groups"]
+            part.load_state_dict(saved)
+        return step
+
+    def _read(self, step: int) -> dict[str, Any]:
+        optimizer = self._optimizer if isinstance(self._optimizer, Optimizer) else None
+        return self._store.read(step, self._model, self._average, optimizer)
+
+    def _snapshot(self, own_states: list[dict[str, Any]], anchor: int | None) -> Snapshot:
+        whole = not self._parts.is_needed
+        state = {name: part for name, part in self._state.items() if whole or name != "optimizer"}
+        training = {name: part.state_dict() for name, part in state.items()}
+        parts = {
+            "weights": self._model.state_dict() if whole else None,
+            "average": self._average.state_dict() if whole and self._average is not None else None,
+            "training": {**training, "identity": self._identity, "anchor": anchor},
+            "ranks": own_states,
+        }
+        copied = self._buffers.copy(parts)
+        return Snapshot(**copied, num_bytes=self._buffers.num_bytes + self._parts.num_bytes)
+
+    def _written(
+        self, write: _Write, snapshot: Snapshot, anchor: int | None, best: set[int]
+    ) -> _Write:
+        """Commit a snapshot, then delete old ones; in the writing thread."""
+        start = time.monotonic()
+        error = None
+        try:
+            self._sync_journal()  # a checkpoint builds on the rows before it
+            self._buffers.wait()
+            self._store.write(write.step, snapshot, add=self._parts.write)
+        except OSError as raised:
+            error = raised
+        else:
+            self._delete_old(anchor, best)
+        finally:
+            self._parts.release()
+        return replace(write, seconds=time.monotonic() - start, error=error)
+
+    def _join_writing(self, directory: Path) -> None:
+        """Write this rank's part of the checkpoint that rank 0 writes into `directory`."""
+
+        def write() -> None:
+            try:
+                self._parts.write(directory)
+            except OSError as error:
+                _log.error("checkpoint failed: %s; training goes on", error)
+
+        if not self._ranks.is_main:
+            self._writer.start(write)
+
+    def _delete_old(self, anchor: int | None, best: set[int]) -> None:
+        doomed = steps_to_delete(
+            self._store.steps(),
+            keep_last=self._options.keep_last,
+            best=best,
+            anchor=anchor,
+            every_steps=self._options.keep_every_steps,
+        )
+        for step in doomed:
+            try:
+                self._store.delete(step)
+            except OSError as error:
+                _log.warning("an old checkpoint stays step=%d: %s", step, error)
+
+    def _note(self, write: _Write | None) -> None:
+        """Take note of a write that is over; a failed one leaves older checkpoints alone."""
+        if write is None:
+            return
+        if write.error is not None:
+            _log.error("checkpoint failed step=%d: %s; training goes on", write.step, write.error)
+            return
+        self._saved = (write.step, write.evaluations)
+        self._anchor = write.step if write.planned else self._anchor
+        self._committed.append(write.step)
+        _log.info(
+            "saved step=%d seconds=%.2f blocked=%.2f", write.step, write.seconds, write.blocked
+        )
+
+    def _newest(self) -> int | None:
+        step = self._store.newest_valid()
+        if step is None and (lost := self._store.steps()):
+            raise CheckpointError(
+                f"all checkpoints in {self._store.root} are damaged (steps {lost}): "
+                "start again in a new directory"
+            )
+        return step
+
+    def _present(self, step: int | None) -> int | None:
+        return step if step in self._store.steps() else None
+
+    def _valid_anchor(self) -> int | None:
+        anchor = self._anchor
+        return anchor if anchor is not None and self._store.is_valid(anchor) else None
+
+    def _by_rank_0(self, decide: Callable[[], int | None]) -> int | None:
+        """Return what rank 0 decides on every rank, or raise its CheckpointError there."""
+        step, error = None, None
+        if self._ranks.is_main:
+            try:
+                step = decide()
+            except CheckpointError as raised:
+                error = str(raised)
+        step, error = self._ranks.share((step, error))
+        if error is not None:
+            raise CheckpointError(error)
+        return step
 
     def _restore_state(self, saved: dict[str, Any]) -> None:
         """Hand each part its state; callbacks may have come and gone, nothing else may."""
@@ -110,21 +309,6 @@ class Saver:
         )
         for name, state in saved.items():
             self._state[name].load_state_dict(state)
-
-    def _snapshot(self) -> Snapshot:
-        training = {name: part.state_dict() for name, part in self._state.items()}
-        return Snapshot(
-            weights=self._model.state_dict(),
-            training={**training, "identity": self._identity},
-            rank={"random": random_state()},
-        )
-
-    def _delete_old(self) -> None:
-        doomed = steps_to_delete(
-            self._store.steps(), keep_last=self._options.keep_last, best=self._best.steps
-        )
-        for step in doomed:
-            self._store.delete(step)
 
     def _check_identity(self, saved: dict[str, Any]) -> None:
         for name, value in self._identity.items():

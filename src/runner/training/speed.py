@@ -1,7 +1,7 @@
 """How fast training goes, and how much of the time it waits for data."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 
@@ -17,12 +17,12 @@ class Speedometer:
         self._waited = 0.0
         self._since = time.perf_counter()
 
-    def next_batch(self, batches: Iterator[Any]) -> Any:
-        """Return the next batch, counting the time it takes to come."""
+    def wait(self, take: Callable[[int], list[Any]], count: int) -> list[Any]:
+        """Return what `take` gives for `count`, counting the time it takes to come."""
         start = time.perf_counter()
-        batch = next(batches)
+        taken = take(count)
         self._waited += time.perf_counter() - start
-        return batch
+        return taken
 
     def count(self, samples: int) -> None:
         """Count the samples of one step."""

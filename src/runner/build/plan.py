@@ -1,0 +1,98 @@
+"""Plan a training before it begins: how long it is, and what of its options cannot be."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runner.config.duration import parse_optional
+from runner.config.options import Options, TrainerOptions
+from runner.data.loader import Loader
+from runner.errors import ConfigError, did_you_mean
+from runner.optim.optimization import Schedule, SchedulerFactory, asks_for_total_steps
+from runner.tasks.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How many steps a run takes unless stopped early, and how many its schedule; None: unknown."""
+
+    steps: int | None
+    schedule_steps: int | None
+
+
+def plan_training(loader: Loader, scheduler: SchedulerFactory | None, options: Options) -> Plan:
+    """Return the plan of a training on the batches of `loader`; ConfigError if there can be none.
+
+    The length of a stream is known when it ends.
+    """
+    trainer = options.trainer
+    if loader.num_batches == 0:
+        raise ConfigError(
+            f"data.batch_size={options.loader.batch_size} with data.drop_last=true leaves no whole "
+            "batch: use a smaller batch"
+        )
+    per_epoch = None
+    if loader.num_batches is not None:
+        per_epoch = math.ceil(loader.num_batches / trainer.gradient_accumulation_steps)
+    limits = [trainer.max_steps]
+    if trainer.max_epochs is not None and per_epoch is not None:
+        limits.append(trainer.max_epochs * per_epoch)
+    steps = min((limit for limit in limits if limit is not None), default=None)
+    plan = Plan(steps=steps, schedule_steps=_schedule_steps(trainer, steps, per_epoch))
+    if plan.schedule_steps is None and scheduler is not None and asks_for_total_steps(scheduler):
+        raise ConfigError(
+            "the scheduler needs to know how long training is, which its data does not tell (they "
+            "have no length): give trainer.max_steps, or use scheduler=constant"
+        )
+    return plan
+
+
+def check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Loader]) -> None:
+    """Raise ConfigError if the metric to choose the best step by will not be measured."""
+    split, _, metric = options.best_metric.partition(".")
+    known = task.metrics()
+    if split == "evaluation" and "evaluation" in loaders and metric not in known:
+        raise ConfigError(
+            f"trainer.best_metric={options.best_metric}: the task measures "
+            f"{', '.join(f'evaluation.{name}' for name in known)}{did_you_mean(metric, known)}"
+        )
+    if split == "evaluation" and options.patience is not None and "evaluation" not in loaders:
+        raise ConfigError("trainer.patience needs an evaluation split, which data does not have")
+
+
+def check_plan(
+    options: Options, schedule: Schedule, plan: Plan, loaders: Mapping[str, Loader]
+) -> None:
+    """Raise ConfigError for options that wait for what this training never does."""
+    trainer = options.trainer
+    scores_evaluations = trainer.best_metric.startswith("evaluation.")
+    if schedule.needs_score and not (scores_evaluations and "evaluation" in loaders):
+        raise ConfigError(
+            "scheduler=plateau follows an evaluation: it needs trainer.best_metric=evaluation.* "
+            "and data with an evaluation split"
+        )
+    every_save = parse_optional(options.checkpoint.every)
+    if trainer.on_nonfinite == "rollback" and every_save is not None and every_save.is_time:
+        raise ConfigError(
+            f"trainer.on_nonfinite=rollback with checkpoint.every={every_save}: what it goes back "
+            "to would depend on the clock; use steps, epochs or evaluations"
+        )
+    every = trainer.log_every_steps
+    never_logged = not every or (plan.steps is not None and plan.steps < every)
+    if not scores_evaluations and never_logged:
+        raise ConfigError(
+            f"trainer.best_metric={trainer.best_metric} is looked at when a row is logged, which "
+            f"trainer.log_every_steps={every} never does in {plan.steps} steps"
+        )
+
+
+def _schedule_steps(
+    options: TrainerOptions, steps: int | None, steps_per_epoch: int | None
+) -> int | None:
+    if options.schedule_every == "epoch" and steps_per_epoch is None:
+        return options.max_epochs
+    if steps is None or options.schedule_every == "evaluation":
+        return None
+    if options.schedule_every == "epoch" and steps_per_epoch is not None:
+        return math.ceil(steps / steps_per_epoch)
+    return steps

@@ -1,0 +1,56 @@
+"""`TrainingData`: the micro-batches of training, epoch after epoch, from where a run stands."""
+
+from typing import Any
+
+from runner.data.epoch import Epoch, MicroBatch
+from runner.data.loader import Loader
+from runner.protocols import check_state_keys
+from runner.training.progress import Progress
+
+
+class TrainingData:
+    """Takes micro-batches from the epoch that `progress` is in.
+
+    Its state is where a stream stands on this rank; of other data, `progress` says it all.
+    """
+
+    def __init__(self, loader: Loader, progress: Progress) -> None:
+        self._loader = loader
+        self._progress = progress
+        self._epoch: Epoch | None = None
+        self._saved: dict[str, Any] = {}
+
+    def take(self, count: int) -> list[MicroBatch]:
+        """Return the micro-batches of the next step, `count` or what is left of the epoch."""
+        if self._epoch is None or self._epoch.is_over:
+            self._epoch = self._next_epoch()
+        taken = self._epoch.take(count)
+        if not taken:  # a stream that was left at its very end, before that was known
+            self._progress.end_epoch()
+            self._epoch = self._next_epoch()
+            taken = self._epoch.take(count)
+        return taken
+
+    def _next_epoch(self) -> Epoch:
+        state, self._saved = self._saved, {}
+        return self._loader.epoch(
+            self._progress.epoch, start=self._progress.batch, state=state or None
+        )
+
+    @property
+    def is_epoch_over(self) -> bool:
+        """Return whether the micro-batches taken last were the last of their epoch."""
+        return self._epoch is not None and self._epoch.is_over
+
+    def state_dict(self) -> dict[str, Any]:
+        if self._epoch is None:
+            return {"stream": self._saved}
+        return {"stream": {} if self._epoch.is_over else self._epoch.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_state_keys("the data position", state, ("stream",))
+        self._epoch, self._saved = None, state["stream"]
+
+    def merge_states(self, states: list[dict[str, Any]]) -> None:
+        """Go on with another number of ranks: a stream stands at the same place on all of them."""
+        self.load_state_dict(states[0])

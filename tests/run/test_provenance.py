@@ -1,0 +1,70 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runner.run.directory import RunDirectory
+from runner.run.provenance import change_of_code, code_of_last_job, read_provenance
+from runner.run.session import JobDescription, Session, open_session
+
+JOB = JobDescription(name="tiny", config={}, overrides=[], command=[])
+
+
+def session_of(path: Path) -> Session:
+    with open_session(RunDirectory(path), JOB, continue_completed=True) as session:
+        return session
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "model.py").write_text("layers = 1\n")
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "first")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_other_code_is_told_with_both_commits_and_the_size_of_both_diffs(
+    code: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    first = git(code, "rev-parse", "HEAD")
+    assert session_of(run).warnings == []
+    assert session_of(run).warnings == [], "nothing has changed"
+
+    (code / "model.py").write_text("layers = 2\n")
+    (edited,) = session_of(run).warnings
+    size = len(git(code, "diff", "HEAD").splitlines())
+    assert "THE CODE HAS CHANGED" in edited
+    assert f"it was commit {first[:12]} with an uncommitted diff of 0 lines" in edited
+    assert f"it is commit {first[:12]} with an uncommitted diff of {size} lines" in edited
+    assert session_of(run).warnings == [], "told once: the last job had this code"
+
+    git(code, "commit", "-qam", "second")
+    (committed,) = session_of(run).warnings
+    second = git(code, "rev-parse", "HEAD")
+    assert f"commit {first[:12]} with an uncommitted diff of {size} lines" in committed
+    assert f"commit {second[:12]} with an uncommitted diff of 0 lines" in committed
+
+    provenance = read_provenance(RunDirectory(run).provenance)
+    assert provenance["code"] == {"commit": first, "diff": ""}
+    assert code_of_last_job(provenance) == {"commit": second, "diff": ""}
+    assert ["code" in job for job in provenance["jobs"]] == [False, False, True, False, True]
+
+
+def test_code_outside_any_repository_is_no_change_by_itself() -> None:
+    none = {"commit": None, "diff": None}
+    assert change_of_code(none, dict(none)) is None
+    told = change_of_code({"commit": "abc", "diff": None}, none)
+    assert told is not None and "it is in no git repository" in told
