@@ -18,6 +18,11 @@ class BackgroundWriter(Generic[T]):
         self._thread = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._in_flight: futures.Future[T] | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Return whether there is work whose outcome was not taken."""
+        return self._in_flight is not None
+
     def start(self, work: Callable[[], T]) -> None:
         """Begin `work`; what was begun before must have been taken."""
         assert self._in_flight is None, "its outcome was not taken"

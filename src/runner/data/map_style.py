@@ -80,12 +80,12 @@ class MapEpoch:
 
     def take(self, count: int) -> list[MicroBatch]:
         """Return the next `count` micro-batches; fewer, but one at least, at the end."""
-        assert not self.is_over
         first, self._next = self._next, min(self._next + count, self._num_batches)
-        contents, share_of = self._contents, self._order.share_of
-        return [
-            MicroBatch(next(contents), *share_of(number)) for number in range(first, self._next)
-        ]
+        taken = []
+        for number in range(first, self._next):
+            size, part, counts = self._order.share_of(number)
+            taken.append(MicroBatch(next(self._contents), size, part, counts))
+        return taken
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing: the number of batches taken says it all."""

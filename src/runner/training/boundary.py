@@ -15,12 +15,13 @@ class Boundary:
         self._device = device if device.type == "cuda" else None
         self._buffers = list(model.buffers())
         self._kept: list[Tensor] = [buffer.clone() for buffer in self._buffers]
-        self._host = torch.get_rng_state()
+        self._state_of_host = torch.default_generator.get_state
+        self._host = self._state_of_host()
         self._cuda: Tensor | None = None
 
     def mark(self) -> None:
         """Remember this boundary; takes a microsecond, and more with buffers."""
-        self._host = torch.get_rng_state()
+        self._host = self._state_of_host()
         if self._device is not None:
             self._cuda = torch.cuda.get_rng_state(self._device)
         if self._buffers:

@@ -184,7 +184,9 @@ class TrainingLoop:
             speed.resume()
             micro_batches = speed.wait(self._take, accumulation)
             self._step(micro_batches, step=progress.step)
-            samples = sum(micro.size for micro in micro_batches)
+            samples = 0
+            for micro in micro_batches:
+                samples += micro.size
             speed.count(samples)
             if self._options.schedule_every == "step":
                 self._parts.schedule.step()
@@ -213,11 +215,13 @@ class TrainingLoop:
     def _settle(self, *, is_better: bool = False) -> None:
         """Do what is due at the boundary after a step; after a restart, what was left undone."""
         self._beat()
-        self._tell_of_checkpoints()
+        if self._saver.is_writing:
+            self._tell_of_checkpoints()
         since_save, self._progress.seconds = self._agreement.look(
             self._saver.seconds_since_save, self._progress.seconds
         )
-        self._stop()
+        if self._agreement.is_to_stop:
+            self._stop()
         if is_due(self._evaluate_every, self._progress) and not self._progress.is_evaluated:
             is_better = self._evaluate() or is_better
         if is_better or self._is_save_due(since_save):

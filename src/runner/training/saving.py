@@ -124,6 +124,11 @@ class Saver:
         self._saved_at = time.monotonic()
         return True
 
+    @property
+    def is_writing(self) -> bool:
+        """Return whether a write was begun of which the outcome is not known yet."""
+        return self._writer.is_busy or bool(self._committed)
+
     def committed(self) -> list[int]:
         """Return the steps committed since the last call; a write that failed is logged.
 
