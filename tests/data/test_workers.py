@@ -1,8 +1,12 @@
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from torch import Tensor
 
@@ -71,3 +75,38 @@ def test_a_worker_that_was_killed_ends_the_run_which_loses_nothing(tmp_path: Pat
     train(killed, options, data=data)
     assert same(final_state(straight), final_state(killed))
     assert journal_of(straight) == journal_of(killed)
+
+
+ENDLESS = """
+import time
+import torch
+from torch.utils.data import TensorDataset
+from runner.config.options import LoaderOptions
+from runner.data.loader import train_loader
+
+if __name__ == "__main__":
+    options = LoaderOptions(batch_size=2, num_workers=2)
+    loader = train_loader(
+        TensorDataset(torch.arange(8)), options, seed=0, collate=None, pin_memory=False
+    )
+    loader.epoch(0).take(1)
+    print(*(worker.pid for worker in loader._loader._iterator._workers), flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_end_with_a_training_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "endless.py")], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    workers = [int(pid) for pid in process.stdout.readline().split()]
+    assert len(workers) == 2 and all(map(psutil.pid_exists, workers))
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while any(map(psutil.pid_exists, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(psutil.pid_exists, workers))

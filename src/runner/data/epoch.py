@@ -52,7 +52,8 @@ def share_of(size: int, *, rank: int, num_ranks: int) -> Share:
     A rank that gets none takes the first one, which does not count there: no rank may be missing
     from a step.
     """
-    start, stop = rank * size // num_ranks, (rank + 1) * size // num_ranks
+    # Rounded up: rank 0, whose buffers and pictures count, is the last to have none.
+    start, stop = -(-rank * size // num_ranks), -(-(rank + 1) * size // num_ranks)
     if start == stop:
         return Share(size, slice(0, 1), counts=False)
     return Share(size, slice(start, stop), counts=True)

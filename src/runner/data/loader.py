@@ -27,6 +27,10 @@ class Loader(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """End the workers; the next epoch starts new ones."""
+        ...
+
 
 class Surroundings(TypedDict):
     """What loading depends on besides the dataset and the options of the loader."""

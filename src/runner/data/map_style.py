@@ -9,7 +9,7 @@ from torch.utils.data import Dataset, TensorDataset, default_collate
 from runner.data.data import MapDataset, is_deterministic
 from runner.data.epoch import MicroBatch
 from runner.data.order import BatchOrder, SampleKey
-from runner.data.workers import batches_of, data_loader
+from runner.data.workers import batches_of, data_loader, end_workers
 from runner.runtime.seeds import preserved_cpu_generators, seed_sample
 
 Collate = Callable[[list[Any]], Any]
@@ -56,6 +56,11 @@ class MapLoader:
         self._order.start_at(number, start)
         contents = self._made_here() if self._loader is None else batches_of(self._loader)
         return MapEpoch(contents, self._order, start)
+
+    def close(self) -> None:
+        """End the workers; the next epoch starts new ones."""
+        if self._loader is not None:
+            end_workers(self._loader)
 
     def _made_here(self) -> Iterator[Any]:
         """Yield batches made when asked for, as a DataLoader without workers does at more cost."""

@@ -19,7 +19,7 @@ from runner.config.options import LoaderOptions
 from runner.data.data import MapDataset, Stream, is_deterministic, num_shards_of
 from runner.data.epoch import MicroBatch
 from runner.data.shards import Answer, Place, Request, Shards
-from runner.data.workers import batches_of, data_loader
+from runner.data.workers import batches_of, data_loader, end_workers
 from runner.errors import DataError
 from runner.protocols import check_state_keys
 
@@ -83,6 +83,11 @@ class StreamLoader:
         answers = self._made_here() if self._loader is None else batches_of(self._loader)
         limit = self._max_batches - start if self._max_batches else None
         return StreamEpoch(answers, places, turn, limit=limit, is_new=not state)
+
+    def close(self) -> None:
+        """End the workers; the next epoch starts new ones."""
+        if self._loader is not None:
+            end_workers(self._loader)
 
     def _made_here(self) -> Iterator[Answer | None]:
         return (self._shards.__getitems__(requests) for requests in self._turns)
