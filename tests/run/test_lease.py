@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from runner.errors import Interrupted, RunError
-from runner.run.lease import Lease, is_held
+from runner.run.lease import Lease, _filesystem_of, is_held
 from runner.runtime.signals import StopRequests
 
 
@@ -98,6 +99,78 @@ def test_a_beating_holder_on_another_host_is_left_alone(tmp_path: Path) -> None:
     finally:
         beating.terminate()
         beating.wait()
+
+
+@pytest.mark.parametrize("change", [{"boot": "another"}, {"pid_namespace": "pid:[7]"}, {"pid": 0}])
+def test_a_holder_with_this_host_name_elsewhere_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+) -> None:
+    """A clone of this machine, or another container, whose processes cannot be seen from here."""
+    monkeypatch.setattr("runner.run.lease._filesystem_of", lambda path: "nfs4")
+    path = tmp_path / "lease.json"
+    first = lease_at(path)
+    first.acquire()
+    first.stop_beating()
+    is_elsewhere = "pid" not in change
+    hold_elsewhere(path, **change)
+    assert is_held(path) is is_elsewhere
+    seconds = 0.3 if is_elsewhere else 0.0
+    started = time.monotonic()
+    second = lease_at(path)
+    second.acquire(patience_seconds=0.3 if is_elsewhere else 1000.0)
+    assert time.monotonic() - started >= seconds
+    second.release()
+
+
+def test_a_beating_holder_in_another_container_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.run.lease.HEARTBEAT_SECONDS", 0.05)
+    path = tmp_path / "lease.json"
+    first = lease_at(path)
+    first.acquire()
+    monkeypatch.setattr("runner.run.lease._pid_namespace", lambda: "pid:[7]")
+    with pytest.raises(RunError, match="in use by process"):
+        lease_at(path).acquire(patience_seconds=4.0)
+    first.release()
+
+
+def test_after_a_reboot_a_lease_on_a_disk_of_this_machine_is_taken_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.run.lease._filesystem_of", lambda path: "ext4")
+    path = tmp_path / "lease.json"
+    first = lease_at(path)
+    first.acquire()
+    first.stop_beating()
+    hold_elsewhere(path, boot="before", pid_namespace="pid:[7]")
+    assert not is_held(path)
+    second = lease_at(path)
+    second.acquire(patience_seconds=1000.0)
+    second.release()
+
+
+def test_a_machine_that_serves_its_disk_waits_for_others_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.run.lease._filesystem_of", lambda path: "ext4")
+    path = tmp_path / "lease.json"
+    first = lease_at(path)
+    first.acquire()
+    first.stop_beating()
+    hold_elsewhere(path, boot="another", machine="another")
+    assert is_held(path)
+
+
+def test_the_file_system_of_a_path_is_that_of_the_innermost_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = {"/": "ext4", "/data": "xfs", "/data/home": "nfs4", "/data/homely": "ext4"}
+    partitions = [SimpleNamespace(mountpoint=at, fstype=kind) for at, kind in mounts.items()]
+    monkeypatch.setattr("psutil.disk_partitions", lambda **_: partitions)
+    assert _filesystem_of(Path("/data/home/run/lease.json")) == "nfs4"
+    assert _filesystem_of(Path("/data/run")) == "xfs"
+    assert _filesystem_of(Path("/run")) == "ext4"
 
 
 def test_the_same_slurm_job_restarted_takes_its_own_lease(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import Interrupted, RunError
+from runner.errors import ConfigError, Interrupted, RunError
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription, open_session
 from runner.run.status import read_status
@@ -157,3 +157,26 @@ def test_a_job_that_lost_the_directory_leaves_the_status_to_the_other(tmp_path: 
         raise RunError("taken over")
     assert directory.status.read_text() == before
     assert json.loads(directory.lease.read_text())["token"] == "other"
+
+
+def test_a_job_that_is_refused_leaves_the_run_as_it_was(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    first = JobDescription(name="x", config={"seed": 1}, overrides=[], command=[])
+    with open_session(directory, first):
+        pass
+    paths = (directory.config, directory.provenance, directory.status)
+    before = [path.read_text() for path in paths]
+    longer = JobDescription(name="x", config={"seed": 1, "trackers": {}}, overrides=[], command=[])
+    with (
+        pytest.raises(ConfigError, match="refused"),
+        open_session(directory, longer, continue_completed=True),
+    ):
+        raise ConfigError("refused while it was being built")
+    assert [path.read_text() for path in paths] == before
+    with (
+        pytest.raises(ConfigError, match="later"),
+        open_session(directory, longer, continue_completed=True) as session,
+    ):
+        session.has_begun = True
+        raise ConfigError("later")
+    assert read_status(directory).state == "failed"  # type: ignore[union-attr]

@@ -49,6 +49,15 @@ def test_tasks_of_srun_are_ranks() -> None:
     assert others is not None and others.port == launch.port
 
 
+def test_steps_of_one_slurm_job_meet_at_ports_of_their_own() -> None:
+    launches = [launch_of({**SRUN, "SLURM_STEP_ID": step}) for step in ("0", "1", "2")]
+    ports = {launch.port for launch in launches if launch is not None}
+    assert len(ports) == 3
+    next_job = launch_of({**SRUN, "SLURM_JOB_ID": "4021338"})
+    assert next_job is not None and next_job.port not in ports
+    assert all(20_000 <= port < 40_000 for port in ports)
+
+
 def test_a_task_that_sees_its_own_gpu_alone_takes_the_first() -> None:
     launch = launch_of({**SRUN, "SLURM_GPUS_PER_TASK": "1"})
     assert launch is not None and launch.local_rank == 0

@@ -1,5 +1,5 @@
 from runner.run.journal import Journal, Row
-from runner.trackers.journal_tail import count_rows, has_more, read_rows
+from runner.trackers.journal_tail import begins_a_line, count_rows, has_more, read_rows
 
 
 def rows(count):
@@ -57,14 +57,21 @@ def test_a_row_longer_than_a_piece_is_read(tmp_path, monkeypatch):
     assert read_all(path)[0] == rows(2)
 
 
-def test_another_journal_in_its_place_is_read_from_the_start(tmp_path):
+def test_an_offset_of_another_journal_is_known_as_one(tmp_path):
     path = tmp_path / "metrics.jsonl"
     write(path, rows(2))
-    assert read_all(path, offset=10_000)[0] == rows(2)
+    middle = path.read_bytes().index(b"\n") + 1
+    assert begins_a_line(path, offset=0)
+    assert begins_a_line(path, offset=middle)
+    assert begins_a_line(path, offset=path.stat().st_size)
+    assert not begins_a_line(path, offset=middle - 1)
+    assert not begins_a_line(path, offset=10_000)
 
 
 def test_no_journal_has_no_rows(tmp_path):
     path = tmp_path / "metrics.jsonl"
     assert not has_more(path, offset=0)
+    assert begins_a_line(path, offset=0)
+    assert not begins_a_line(path, offset=10)
     assert read_rows(path, offset=0) == ([], 0)
     assert count_rows(path) == 0

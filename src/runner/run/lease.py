@@ -1,11 +1,17 @@
 """The lease on a run directory: two jobs never work in one at once.
 
-The holder writes who it is and renews a heartbeat. A lease is free when its holder's process on
-this host is gone, or when it is the same SLURM job started again. A holder on another host is
-believed dead when its heartbeat has not moved for `patience_seconds` on the observer's own
-monotonic clock: no two machines' clocks are compared. Decisions are made under a lock file, so that
-of two who find a dead lease only one takes it. A holder that was silent for too long finds out at
-its next heartbeat that it was replaced, and leaves everything to the other.
+The holder writes who it is and renews a heartbeat. A lease is free when its holder's process is
+gone, or when it is the same SLURM job started again. A process can be looked for only where host
+name, boot and pid namespace are the holder's; any other holder, on another host, is believed dead
+when its heartbeat has not moved for `patience_seconds` on the observer's own monotonic clock: no
+two machines' clocks are compared. Decisions are made under a lock file, so that of two who find a
+dead lease only one takes it. A holder that was silent for too long finds out at its next heartbeat
+that it was replaced, and leaves everything to the other.
+
+The same host name with another boot is this machine before it was started again, or another one
+that bears its name. The machine id alone does not tell them apart: clones of a virtual machine
+share it. With the same id on a local disk, which no clone has mounted, the holder ended with its
+boot, and nobody waits. On a shared disk patience decides.
 """
 
 import fcntl
@@ -27,6 +33,9 @@ from runner.runtime.signals import StopRequests
 
 HEARTBEAT_SECONDS = 5.0
 PATIENCE_SECONDS = 60.0
+
+# Of disks that one machine alone can mount. Not "overlay": a container may be begun anew elsewhere.
+_LOCAL_FILESYSTEMS = frozenset({"apfs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "xfs", "zfs"})
 
 _log = logging.getLogger(__name__)
 
@@ -54,11 +63,11 @@ class Lease:
         while True:
             with _locked(self._path):
                 current = _read(self._path)
-                if current is None or _is_gone(current):
+                if current is None or _is_gone(current, self._path):
                     return self._take()
-                if _is_here(current):
+                if _is_visible(current):
                     raise RunError(_held_message(self._path, current))
-                if current != seen:  # the heartbeat moved: alive, on another host
+                if current != seen:  # the heartbeat moved: alive, elsewhere
                     raise RunError(_held_message(self._path, current))
                 if time.monotonic() >= deadline:
                     return self._take()
@@ -110,13 +119,15 @@ class Lease:
 def is_held(path: Path) -> bool:
     """Return whether somebody may be behind the lease at `path`; waits for nobody's heartbeat."""
     holder = _read(path)
-    return holder is not None and not _is_gone(holder)
+    return holder is not None and not _is_gone(holder, path)
 
 
 def _this_process() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
+        "machine": _machine_id(),
         "boot": _boot_id(),
+        "pid_namespace": _pid_namespace(),
         "pid": os.getpid(),
         "started": _start_time(os.getpid()),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
@@ -124,20 +135,37 @@ def _this_process() -> dict[str, Any]:
     }
 
 
-def _is_here(holder: dict[str, Any]) -> bool:
-    return holder["host"] == socket.gethostname()
+def _is_visible(holder: dict[str, Any]) -> bool:
+    """Return whether the holder's process, if it lives, is among those that this one can see."""
+    mine = _this_process()
+    return all(holder.get(key) == mine[key] for key in ("host", "boot", "pid_namespace"))
 
 
-def _is_gone(holder: dict[str, Any]) -> bool:
+def _is_gone(holder: dict[str, Any], path: Path) -> bool:
     mine = _this_process()
     same_job = holder["slurm_job"] is not None and holder["slurm_job"] == mine["slurm_job"]
     if same_job and holder["slurm_restarts"] != mine["slurm_restarts"]:
         return True
-    if not _is_here(holder):
-        return False
-    if holder["boot"] != mine["boot"]:
-        return True
-    return _start_time(holder["pid"]) != holder["started"]
+    if _is_visible(holder):
+        return _start_time(holder["pid"]) != holder["started"]
+    is_this_machine = all(holder.get(key) == mine[key] for key in ("host", "machine"))
+    return is_this_machine and holder["boot"] != mine["boot"] and _is_on_local_disk(path)
+
+
+def _is_on_local_disk(path: Path) -> bool:
+    return _filesystem_of(path) in _LOCAL_FILESYSTEMS
+
+
+def _filesystem_of(path: Path) -> str:
+    """Return the type of the file system that holds `path`, "" if the system does not tell."""
+    import psutil
+
+    path, found = path.resolve(), ("", "")
+    for mount in psutil.disk_partitions(all=True):
+        is_inner = len(mount.mountpoint) >= len(found[0])  # of two at one place the later one holds
+        if is_inner and path.is_relative_to(mount.mountpoint):
+            found = (mount.mountpoint, mount.fstype)
+    return found[1]
 
 
 def _held_message(path: Path, holder: dict[str, Any]) -> str:
@@ -162,10 +190,24 @@ def _lost_message(path: Path, holder: dict[str, Any] | None) -> str:
     )
 
 
+def _machine_id() -> str:
+    try:
+        return Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        return ""
+
+
 def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # not Linux: a process id reused after a reboot is told apart by its start time
+        return ""
+
+
+def _pid_namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not Linux: there are none
         return ""
 
 

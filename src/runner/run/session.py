@@ -18,7 +18,7 @@ from typing import Any
 from runner.config.layout import differing_keys
 from runner.config.stamp import id_in
 from runner.config.written import read_config, to_yaml
-from runner.errors import Interrupted, RunError
+from runner.errors import Interrupted, RunError, RunnerError
 from runner.files import write_text_atomically
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal
@@ -51,7 +51,8 @@ class JobDescription:
 class Session:
     """An open run directory; what `standing` returns goes into the status.
 
-    `give_up` ends it with an error from any thread, for a process that is about to be ended.
+    `give_up` ends it with an error from any thread, for a process that is about to be ended. Until
+    `has_begun` is set, a job that is refused leaves a run that was there as it was.
     """
 
     def __init__(self, directory: RunDirectory, id: str, status: Status, journal: Journal) -> None:
@@ -60,6 +61,7 @@ class Session:
         self.journal = journal
         self.standing: Callable[[], Mapping[str, Any]] = dict  # step, score and best_step, if known
         self.warnings: list[str] = []  # what the job should tell, once it has its log
+        self.has_begun = False
         self.give_up: Callable[[BaseException], None] = lambda _: None
         self._status = status
 
@@ -98,13 +100,14 @@ def open_session(
                 f"{directory.path} holds a finished run, which is never overwritten: use another "
                 "directory, or train it longer: runner resume DIR trainer.max_steps=..."
             )
+        former = _files_of(directory)
         session = _begin(directory, job, before or Status(state="running"))
         session.write_status("running")
         sessions.append(session)
     except BaseException:
         lease.release()
         raise
-    session.give_up = lambda error: _end(session, lease, error)
+    session.give_up = lambda error: _end(session, lease, error, former)
     failure: BaseException | None = None
     try:
         yield session
@@ -112,7 +115,7 @@ def open_session(
         failure = raised
         raise
     finally:
-        _end(session, lease, failure)
+        _end(session, lease, failure, former)
 
 
 def _check_same_config(directory: RunDirectory, job: JobDescription) -> None:
@@ -145,7 +148,15 @@ def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Sess
     return session
 
 
-def _end(session: Session, lease: Lease, failure: BaseException | None) -> None:
+def _files_of(directory: RunDirectory) -> dict[Path, str]:
+    """Return what config, provenance and status say of a run that is there."""
+    paths = (directory.config, directory.provenance, directory.status)
+    return {path: path.read_text(encoding="utf-8") for path in paths if path.exists()}
+
+
+def _end(
+    session: Session, lease: Lease, failure: BaseException | None, former: Mapping[Path, str]
+) -> None:
     """Close the journal, write the last status, give the lease back: each whatever fails before.
 
     A disk that fails here ends the job as failed, but hides no earlier `failure`.
@@ -158,12 +169,20 @@ def _end(session: Session, lease: Lease, failure: BaseException | None) -> None:
             reason = failure or error
             raise
         finally:
-            state, text = _outcome(reason)
-            lease.release(last=lambda: session.write_status(state, text))
+            if isinstance(reason, RunnerError) and not session.has_begun and former:
+                lease.release(last=lambda: _put_back(former))
+            else:
+                state, text = _outcome(reason)
+                lease.release(last=lambda: session.write_status(state, text))
     except OSError as error:
         if failure is None:
             raise
         _log.error("the end of %s could not be written: %s", session.directory.path, error)
+
+
+def _put_back(files: Mapping[Path, str]) -> None:
+    for path, text in files.items():
+        write_text_atomically(path, text)
 
 
 def _outcome(failure: BaseException | None) -> tuple[str, str | None]:

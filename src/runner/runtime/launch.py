@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _FIRST_PORT, _PORTS = 20_000, 20_000
+_STRIDE = 97  # between the ports of one job's steps: those of the next jobs lie between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +46,17 @@ def launch_of(environment: Mapping[str, str] = os.environ) -> Launch | None:
             if environment.get("SLURM_GPUS_PER_TASK") == "1"
             else int(environment["SLURM_LOCALID"]),
             host=_first_host(environment["SLURM_STEP_NODELIST"]),
-            port=_FIRST_PORT + int(environment["SLURM_JOB_ID"]) % _PORTS,
+            port=_port_of(
+                job=int(environment["SLURM_JOB_ID"]), step=int(environment.get("SLURM_STEP_ID", 0))
+            ),
             hosts_store=True,
         )
     return None
+
+
+def _port_of(*, job: int, step: int) -> int:
+    """Return where the tasks of one step meet; other steps of the job may run beside it."""
+    return _FIRST_PORT + (job + _STRIDE * step) % _PORTS
 
 
 def _first_host(nodes: str) -> str:

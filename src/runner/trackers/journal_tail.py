@@ -9,21 +9,33 @@ _CHUNK_BYTES = 256 * 1024
 
 
 def read_rows(path: Path, *, offset: int) -> tuple[list[Row], int]:
-    """Return some whole rows from byte `offset` on, and the offset behind them.
+    """Return whole rows from byte `offset` on, where a line begins, and the offset behind them.
 
-    A last line without its end is left for later. An offset behind the end means that another
-    journal took the place of the one it belonged to: reading begins anew.
+    A last line without its end is left for later.
     """
     if not has_more(path, offset=offset):
         return [], offset
     with path.open("rb") as file:
-        file.seek(offset if offset <= path.stat().st_size else 0)
-        begin = file.tell()
+        file.seek(offset)
         chunk = file.read(_CHUNK_BYTES)
         if len(chunk) == _CHUNK_BYTES and b"\n" not in chunk:
             chunk += file.readline()
     whole = chunk[: chunk.rfind(b"\n") + 1]
-    return [Row(**json.loads(line)) for line in whole.splitlines()], begin + len(whole)
+    return [Row(**json.loads(line)) for line in whole.splitlines()], offset + len(whole)
+
+
+def begins_a_line(path: Path, *, offset: int) -> bool:
+    """Tell whether a line of the journal begins, or will begin, at byte `offset`.
+
+    If not, `offset` was remembered from a journal that has lost its end since, or was replaced.
+    """
+    if offset == 0:
+        return True
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        file.seek(offset - 1)
+        return file.read(1) == b"\n"
 
 
 def has_more(path: Path, *, offset: int) -> bool:

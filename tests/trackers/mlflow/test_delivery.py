@@ -2,9 +2,11 @@ import os
 
 import pytest
 
+from runner.run.directory import RunDirectory
 from runner.trackers.mlflow import delivery as process
-from runner.trackers.mlflow.delivery import end, follow
-from runner.trackers.mlflow.messages import PARENT_DIED, Ending
+from runner.trackers.mlflow.delivery import Delivery, end, follow
+from runner.trackers.mlflow.messages import PARENT_DIED, Ending, Order
+from tests.trackers.mlflow.world import tracked_run, write_rows
 
 COMPLETED = Ending(state="completed", seconds=5.0)
 
@@ -97,6 +99,57 @@ def test_at_the_end_it_tries_again_within_the_time(monkeypatch):
 def test_at_the_end_it_gives_up_in_time(monkeypatch):
     monkeypatch.setattr(process.threading, "Timer", _NoTimer)
     assert not end(FakeDelivery(failures=100), Ending(state="failed", seconds=0.1))
+
+
+class FakeStore:
+    """Notes what is logged, and whether the journal was on the disk by then."""
+
+    def __init__(self, uri):
+        self.happened = []
+
+    def open_experiment(self, name, *, artifact_location):
+        return "1"
+
+    def open_run(self, mark, *, name, started_ms, tags):
+        return "run"
+
+    def log_parameters(self, run_id, parameters): ...
+
+    def log_file(self, run_id, file, *, folder): ...
+
+    def known_steps(self, run_id):
+        return {}
+
+    def log_rows(self, run_id, rows, *, known):
+        self.happened.append(f"delivered {len(rows)}")
+
+
+def test_what_mlflow_gets_a_power_loss_does_not_take_from_the_journal(tmp_path, monkeypatch):
+    store = FakeStore("")
+    monkeypatch.setattr(process, "MLflowStore", lambda uri: store)
+    synced = []
+
+    def note_sync(descriptor):
+        synced.append(os.fstat(descriptor).st_ino)
+        if synced[-1] == journal.stat().st_ino:
+            store.happened.append("synced")
+
+    run = tracked_run(tmp_path / "run")
+    journal = RunDirectory(tmp_path / "run").journal
+    write_rows(run, 0, 3)
+    order = Order(
+        directory=str(tmp_path / "run"),
+        name="plates",
+        uri="http://server",
+        written="http://server",
+        experiment="plates",
+        artifact_location=None,
+        started_ms=0,
+    )
+    delivery = Delivery(order)
+    monkeypatch.setattr(os, "fsync", note_sync)
+    delivery.deliver_rows()
+    assert store.happened == ["synced", "delivered 3"]
 
 
 class _NoTimer:

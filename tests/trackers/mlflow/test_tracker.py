@@ -150,6 +150,37 @@ def test_a_delivery_killed_at_any_place_delivers_each_value_once(tmp_path, datab
     assert stored.metrics == expected_metrics(1500, num_values=8)
 
 
+@pytest.mark.parametrize("bytes_kept", [0.4, 0.9])
+def test_a_journal_that_lost_its_end_is_delivered_once(tmp_path, database, tracker, bytes_kept):
+    """A power loss took rows that had arrived; the steps ran again, a second later."""
+    run = tracked_run(tmp_path / "run")
+    write_rows(run, 0, 10)
+    tracker.start(run)
+    tracker.finish("failed")
+    journal = run.directory.journal
+    whole = journal.read_bytes()
+    kept = whole[: int(bytes_kept * len(whole))].rfind(b"\n") + 1
+    journal.write_bytes(whole[:kept])
+    num_kept = whole[:kept].count(b"\n")
+    if bytes_kept > 0.5:  # longer than it was: the mark lies inside a line
+        num_new = 12
+        write_rows(run, num_kept, num_new, seconds_later=0.123456)
+    else:
+        num_new = 8
+        write_rows(run, num_kept, num_new, seconds_later=1.0)
+
+    resumed(database, run).finish("completed")
+    write_rows(run, num_new, 20)
+    resumed(database, run).finish("completed")
+    (stored,) = stored_runs(database)
+    assert stored.status == "FINISHED"
+    assert [(key, step) for key, step, _, _ in stored.metrics] == [
+        (key, step) for key, step, _, _ in expected_metrics(20)
+    ]
+    log = (run.directory.logs / "mlflow.log").read_text()
+    assert log.count("is no line of the journal") == 1
+
+
 @needs_proc
 def test_a_delivery_outlives_stop_signals_and_is_started_again_if_it_died(
     tmp_path, database, tracker

@@ -27,12 +27,14 @@ def tracked_run(path: Path, **more) -> TrackedRun:
     return TrackedRun(directory=directory, name="plates", **more)
 
 
-def write_rows(run: TrackedRun, first: int, last: int, *, num_values: int = 2) -> None:
+def write_rows(
+    run: TrackedRun, first: int, last: int, *, num_values: int = 2, seconds_later: float = 0.0
+) -> None:
     """Append the rows of the steps `first` to `last` - 1."""
     journal = Journal(run.directory.journal)
     for step in range(first, last):
         values = {f"value_{number}": step + number / 8 for number in range(num_values)}
-        journal.append(Row(step, step / 10, START + step, "train", values))
+        journal.append(Row(step, step / 10, START + step + seconds_later, "train", values))
     journal.close()
 
 

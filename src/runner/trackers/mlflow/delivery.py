@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from runner.run.directory import RunDirectory
-from runner.trackers.journal_tail import has_more, read_rows
+from runner.trackers.journal_tail import begins_a_line, has_more, read_rows
 from runner.trackers.mlflow.mark import Mark, MarkFile
 from runner.trackers.mlflow.messages import Ending, Inbox, Order, read_order
 from runner.trackers.mlflow.process import hide_credentials, prepare_process, step_back
@@ -51,6 +51,7 @@ class Delivery:
         self._mark: Mark = self._mark_file.load(self._address)
         self._mark.written = order.written
         self._store: MLflowStore | None = None
+        self._known: dict[str, set[int]] = {}  # what MLflow has of the rows from the mark on
         self._last_problem = ""
 
     def has_news(self) -> bool:
@@ -60,14 +61,21 @@ class Delivery:
     def deliver_rows(self) -> None:
         """Deliver every whole row of the journal that is not there yet."""
         store, run_id = self._open()
+        self._check_mark()
+        if self._mark.offset == 0:  # the run may have rows though the mark counts none
+            self._known = store.known_steps(run_id)
         while True:
             rows, offset = read_rows(self._directory.journal, offset=self._mark.offset)
             if not rows:
-                return
-            store.log_rows(run_id, rows)
-            begun_anew = offset < self._mark.offset
-            self._mark.rows = len(rows) + (0 if begun_anew else self._mark.rows)
+                break
+            _sync(self._directory.journal)  # else MLflow may have what a power loss takes from it
+            store.log_rows(run_id, rows, known=self._known)
+            self._mark.rows += len(rows)
             self._mark.offset = offset
+            if not self._known:
+                self._save_mark()
+        if self._known:  # a kill on the way must not forget that some rows are there
+            self._known = {}
             self._save_mark()
 
     def deliver_all(self, ending: Ending) -> None:
@@ -117,6 +125,18 @@ class Delivery:
             self._deliver_file(self._directory.config, folder="")
         logger.info("delivering to run %s of %s", run_id, self._address)
         return store, run_id
+
+    def _check_mark(self) -> None:
+        """Go back to the journal's start if the mark belongs to one that was longer."""
+        mark, journal = self._mark, self._directory.journal
+        if not begins_a_line(journal, offset=mark.offset):
+            logger.warning(
+                "byte %d, up to which rows were delivered, is no line of the journal, which has "
+                "lost its end: delivering those that MLflow does not have",
+                mark.offset,
+            )
+            mark.offset = mark.rows = 0
+            self._save_mark()
 
     def _deliver_file(self, path: Path, *, folder: str) -> None:
         name = f"{folder}/{path.name}".lstrip("/")
@@ -180,6 +200,15 @@ def main() -> int:
         delivery = Delivery(order)
         ending = follow(delivery, inbox, parent=parent)
         return 0 if end(delivery, ending) else 1
+
+
+def _sync(path: Path) -> None:
+    """Make what was read of `path` survive a power loss."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _model_files(paths: list[str]) -> Iterator[tuple[Path, str]]:

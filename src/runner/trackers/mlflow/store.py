@@ -6,7 +6,7 @@ that was created before are stored once.
 
 import fcntl
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,9 +80,24 @@ class MLflowStore:
         for batch in _batches(list(tags.items()), size=MAX_PARAMETERS_IN_BATCH):
             self._client.log_batch(run_id, tags=[RunTag(key, text) for key, text in batch])
 
-    def log_rows(self, run_id: str, rows: Sequence[Row]) -> None:
-        """Store the values of `rows` as metrics "split/name"."""
-        metrics = [metric for row in rows for metric in _metrics(row)]
+    def known_steps(self, run_id: str) -> dict[str, set[int]]:
+        """Return the steps of which the run has a value, by metric."""
+        names = self._client.get_run(run_id).data.metrics
+        return {
+            name: {metric.step for metric in self._client.get_metric_history(run_id, name)}
+            for name in names
+        }
+
+    def log_rows(
+        self, run_id: str, rows: Sequence[Row], *, known: Mapping[str, Collection[int]]
+    ) -> None:
+        """Store the values of `rows` as metrics "split/name", but for the `known` steps of each."""
+        metrics = [
+            metric
+            for row in rows
+            for metric in _metrics(row)
+            if metric.step not in known.get(metric.key, ())
+        ]
         for batch in _batches(metrics, size=MAX_METRICS_IN_BATCH):
             self._client.log_batch(run_id, metrics=batch)
 
