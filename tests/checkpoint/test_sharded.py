@@ -19,10 +19,10 @@ from runner.checkpoint.sharded import (
     read_sharded_weights,
     save_sharded,
 )
-from runner.checkpoint.spread import is_spread, optimizer_state_parts, part_of
+from runner.checkpoint.spread import optimizer_state_parts, part_of
 from runner.errors import CheckpointError
 from runner.runtime.ranks import Ranks
-from runner.runtime.sharding import shard
+from runner.runtime.sharding import is_sharded, shard
 from tests.ranks import results_of, subset
 
 CPU = torch.device("cpu")
@@ -193,7 +193,7 @@ def load_unsharded(ranks: Ranks, path: Path) -> dict[str, Any]:
         {name: part_of(saved["weights"][name], like=targets[name]) for name in targets}
     )
     optimizer.load_state_dict(optimizer_state_parts(optimizer, saved["optimizer"]))
-    assert is_spread(model)
+    assert is_sharded(model)
     return training.whole()
 
 

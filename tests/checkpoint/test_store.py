@@ -3,7 +3,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -280,3 +283,39 @@ def test_the_number_of_ranks_is_known(tmp_path: Path) -> None:
     store.write(1, snapshot)
     assert store.num_ranks(1) == 2
     assert [store.read_rank(1, rank) for rank in range(3)] == [{"own": 0}, {"own": 1}, None]
+
+
+def test_each_file_and_each_piece_of_a_checksum_is_a_sign_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: list[str] = []
+
+    def count(work: Callable[..., Any]) -> int:
+        beats.clear()
+        work(beat=lambda: beats.append("beat"))
+        return len(beats)
+
+    monkeypatch.setattr("runner.checkpoint.manifest._READ_BYTES", 1000)
+    store, model = CheckpointStore(tmp_path), nn.Linear(100, 100)
+    assert count(partial(store.write, 1, snapshot_of(model))) >= 3 + 40 + 3
+    assert count(store.newest_valid) >= 40
+    assert count(partial(store.is_valid, 1)) >= 40
+    assert count(partial(store.read, 1, model)) == 2
+
+
+def test_a_checkpoint_without_its_manifest_is_told_and_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, model = CheckpointStore(tmp_path), nn.Linear(2, 2)
+    for step in (1, 2):
+        store.write(step, snapshot_of(model))
+    (store.path_of(2) / "manifest.json").unlink()
+    assert store.newest_valid() == 1
+    assert (tmp_path / "damaged_step_00000002").is_dir()
+    assert "manifest.json cannot be read" in caplog.text
+
+
+def test_others_may_read_what_they_may_read_in_the_directory(tmp_path: Path) -> None:
+    path = CheckpointStore(tmp_path).write(1, snapshot_of(nn.Linear(2, 2)))
+    modes = {file.stat().st_mode & 0o777 for file in path.iterdir()}
+    assert modes == {path.stat().st_mode & 0o666}

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -47,3 +48,26 @@ def test_an_interpreter_that_exits_waits_for_the_work(tmp_path, end: str) -> Non
         [sys.executable, "-c", program, str(tmp_path / "done")], check=False, capture_output=True
     )
     assert (tmp_path / "done").exists()
+
+
+def test_work_that_gets_on_is_a_sign_of_life_of_who_waits() -> None:
+    beats: list[str] = []
+    writer: BackgroundWriter[str] = BackgroundWriter(
+        beat=lambda: beats.append(threading.current_thread().name)
+    )
+
+    def work(until: int, *, gets_on: bool) -> str:
+        for _ in range(until):
+            time.sleep(0.05)
+            if gets_on:
+                writer.get_on()
+        return "done"
+
+    writer.start(lambda: work(20, gets_on=True))
+    assert writer.take(wait=True) == "done"
+    assert len(beats) >= 3
+    assert set(beats) == {threading.main_thread().name}, "a thread that hangs must not be hidden"
+    beats.clear()
+    writer.start(lambda: work(10, gets_on=False))
+    writer.take(wait=True)
+    assert beats == [], "what hangs is to be seen"

@@ -17,6 +17,15 @@ LONG = (
     "model.dropout=0.1",
     "callbacks=none",
 )
+SLOW = "+callbacks.slow._target_=slow.Slow"
+PACKAGE = """
+import os, time
+from runner import Callback
+
+class Slow(Callback):
+    def on_step_end(self, fit):
+        time.sleep(float(os.environ.get("STEP_SECONDS", "0")))
+"""
 
 
 def in_mlflow(folder: Path) -> list[tuple[str, int, float]]:
@@ -43,17 +52,18 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("delay", [0.0, 0.4, 0.9])
 def test_a_killed_run_is_continued_exactly(tmp_path: Path, straight: Path, delay: float) -> None:
-    process = start(*LONG, cwd=tmp_path)
+    (tmp_path / "slow.py").write_text(PACKAGE)
+    process = start(*LONG, SLOW, cwd=tmp_path, STEP_SECONDS="0.02")  # 28 s: it is not faster
     wait_for(tmp_path, "outputs/run/*/checkpoints/step_*")
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
     directory = only_run(tmp_path)
-    if process.returncode != 0:  # else it was faster
-        assert status(directory)["state"] == "running"
-        done = run("resume", str(directory), cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert "resumed step=" in done.stderr
+    assert status(directory)["state"] == "running"
+    done = run("resume", str(directory), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "resumed step=" in done.stderr
     assert status(directory)["state"] == "completed"
     assert rows(directory) == rows(straight)
     assert newest_weights(directory) == newest_weights(straight)

@@ -12,7 +12,7 @@ import pytest
 from runner.run.directory import RunDirectory
 from runner.run.status import read_status
 from tests.commands.command import BARE, SOURCES, call, only_run, run, start
-from tests.commands.test_run import status, wait_for
+from tests.commands.test_run import newest_weights, rows, status, wait_for
 
 PACKAGE = '''
 import os
@@ -60,6 +60,7 @@ num_classes: ${task.num_classes}
 ONE = ("model=net", "hardware=cpu", "trainer.max_epochs=2", *BARE)
 TWO = (*ONE, "hardware.num_processes=2")
 FOREVER = ("trainer.max_epochs=1000", "trainer.evaluate_every=null")
+TORCHRUN = ("torchrun", "--nproc-per-node", "2")
 BIN = Path(sys.executable).parent
 
 
@@ -163,9 +164,14 @@ def test_a_signal_to_the_supervisor_stops_all_ranks_and_the_run_goes_on(
     assert not any(rank.is_running() for rank in ranks)
     assert status(directory)["state"] == "preempted"
     step = status(directory)["step"]
-    done = run("resume", str(directory), f"trainer.max_steps={step + 3}", cwd=project)  # type: ignore[operator]
+    end = f"trainer.max_steps={step + 3}"  # type: ignore[operator]
+    done = run("resume", str(directory), end, cwd=project)
     assert done.returncode == 0, done.stderr
     assert f"resumed step={step}" in done.stderr
+    straight = run(*TWO, *FOREVER, end, "hydra.run.dir=straight", cwd=project)
+    assert straight.returncode == 0, straight.stderr
+    assert rows(directory) == rows(project / "straight")
+    assert newest_weights(directory) == newest_weights(project / "straight")
 
 
 def test_a_rank_that_hangs_ends_all_and_is_the_one_that_is_named(project: Path) -> None:
@@ -194,7 +200,7 @@ def test_a_hang_ends_a_job_of_one_process(project: Path) -> None:
 @pytest.mark.parametrize(
     "launcher",
     [
-        ("torchrun", "--nproc-per-node", "2"),
+        TORCHRUN,
         pytest.param(
             ("accelerate", "launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
              "--mixed_precision", "no", "--dynamo_backend", "no"),

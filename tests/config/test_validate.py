@@ -94,11 +94,22 @@ def test_a_component_without_a_target_is_told() -> None:
             "must know the number of steps",
         ),
         (["debug.overfit_batches=1", "debug.limit_batches=1"], "exclude each other"),
+        (["trainer.on_nonfinite=rollback"], "would depend on the clock"),
+        (
+            ["trainer.on_nonfinite=rollback", "checkpoint.every=2 epochs", "checkpoint=off"],
+            "trainer.on_nonfinite=rollback goes back to a checkpoint, and checkpoint=off",
+        ),
     ],
 )
 def test_impossible_combinations_are_refused(overrides: list[str], message: str) -> None:
     (problem,) = problems_of(*overrides)
     assert message in problem
+
+
+@pytest.mark.parametrize("every", ["100 steps", "1 epochs", "null"])
+def test_a_rollback_to_planned_checkpoints_is_possible(every: str) -> None:
+    changes = ["trainer.on_nonfinite=rollback", f"checkpoint.every={every}"]
+    assert validate(compose(changes)).trainer.on_nonfinite == "rollback"
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "null"])

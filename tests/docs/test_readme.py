@@ -12,6 +12,7 @@ from torch import nn
 
 from runner.config.options import LAYOUT_KEYS
 from tests.commands.command import BARE, call, only_run
+from tests.commands.test_ranks import TORCHRUN
 from tests.commands.test_verify import README_COMMAND
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,12 @@ def test_the_readme_names_the_keys_that_may_change_on_resume() -> None:
 def test_the_readme_shows_each_kind_of_command() -> None:
     assert COMMANDS[:2] == ["scripts/run +experiment=plate_ocr", "scripts/test"]
     assert len(LOOKING) == 3
-    assert len(TRAINING) == 4
+    assert len(TRAINING) == 6
+
+
+def test_the_launcher_of_the_readme_is_a_tested_one() -> None:
+    (command,) = (c for c in COMMANDS if c.startswith("torchrun"))
+    assert command.startswith(f"{' '.join(TORCHRUN)} -m runner ")
 
 
 @pytest.mark.parametrize("command", COMMANDS[:2])

@@ -9,15 +9,21 @@ import yaml
 from torch import nn
 
 from runner.cli.commands import run_command
-from runner.config.layout import differing_keys
 from runner.config.options import CheckpointOptions, HardwareOptions, LoaderOptions, Options
 from runner.config.written import read_config
 from runner.errors import ConfigError, Interrupted, RunError
-from runner.facade.trainer import Trainer, _as_config
+from runner.facade.trainer import Trainer
 from runner.run.directory import RunDirectory
 from runner.run.status import read_status
 from runner.tasks.classification import Classification
-from tests.training.harness import StopAt, journal_of, tiny_data, tiny_options
+from tests.training.harness import (
+    StopAt,
+    final_state,
+    journal_of,
+    same,
+    tiny_data,
+    tiny_options,
+)
 
 
 def trainer(directory: Path | None, options: Options | None = None, **changes: Any) -> Trainer:
@@ -78,9 +84,24 @@ def test_options_that_do_not_change_the_result_may_differ(tmp_path: Path) -> Non
     assert trainer(tmp_path, replace(tiny_options(max_epochs=4), **changes)).fit().step == 24
 
 
-def test_the_number_of_workers_does_not_change_the_result() -> None:
-    one, two = (Options(loader=LoaderOptions(num_workers=number)) for number in (1, 2))
-    assert differing_keys(_as_config("run", one), _as_config("run", two)) == []
+def test_the_number_of_workers_does_not_change_the_result(tmp_path: Path) -> None:
+    """Neither from the start nor when a run goes on; each batch shows in the loss of its row."""
+    alone, two = (
+        replace(
+            tiny_options(max_epochs=2, log_every_steps=1),
+            loader=LoaderOptions(batch_size=4, num_workers=number),
+        )
+        for number in (0, 2)
+    )
+    trainer(tmp_path / "alone", alone).fit()
+    trainer(tmp_path / "two", two).fit()
+    begin(tmp_path / "changed", alone)
+    trainer(tmp_path / "changed", two).fit()
+    rows = journal_of(tmp_path / "alone")
+    assert sum(split == "train" for _, _, split, _ in rows) == 12
+    for other in ("two", "changed"):
+        assert journal_of(tmp_path / other) == rows
+        assert same(final_state(tmp_path / other), final_state(tmp_path / "alone"))
 
 
 def test_a_finished_run_gives_its_result_or_is_trained_longer(tmp_path: Path) -> None:
@@ -117,6 +138,12 @@ def test_ranks_are_started_by_torchrun_and_not_by_a_script(tmp_path: Path) -> No
     options = replace(tiny_options(), hardware=HardwareOptions(num_processes=2))
     with pytest.raises(ConfigError, match="start this script .* torchrun --nproc-per-node 2"):
         trainer(tmp_path / "run", options).fit()
+    assert not (tmp_path / "run").exists()
+
+
+def test_impossible_combinations_are_refused_as_by_the_command_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="would depend on the clock"):
+        trainer(tmp_path / "run", tiny_options(on_nonfinite="rollback")).fit()
     assert not (tmp_path / "run").exists()
 
 

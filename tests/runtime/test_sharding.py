@@ -1,4 +1,6 @@
 import copy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +267,13 @@ def test_one_rank_and_devices_without_collectives_are_refused() -> None:
         shard(net(), ALONE, CPU)
     with pytest.raises(ConfigError, match="not on mps"):
         shard(net(), Ranks(count=2), torch.device("mps"))
+
+
+def test_a_run_that_is_not_sharded_does_not_wait_for_the_import_of_what_shards() -> None:
+    program = (
+        "import sys, runner.training.loop\n"
+        "heavy = ('torch.distributed.fsdp', 'torch.distributed.tensor')\n"
+        "sys.exit(', '.join(name for name in heavy if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.strip() == ""

@@ -103,14 +103,22 @@ class StopAt(Callback):
             signal.raise_signal(signal.SIGTERM)
 
 
-def final_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return weights and training state of the newest checkpoint in the run directory `path`."""
+def final_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], dict[str, Any]]:
+    """Return weights, training state and the rest of the newest checkpoint in the run `path`.
+
+    The rest is, by file: averaged weights; each rank's generators, averages and place in the data.
+    """
     from safetensors.torch import load_file
 
     newest = max((path / "checkpoints").iterdir())
     training = torch.load(newest / "training.pt", weights_only=True)
     training["progress"].pop("seconds")
-    return load_file(newest / "model.safetensors"), training
+    rest: dict[str, Any] = {
+        file.name: torch.load(file, weights_only=True) for file in newest.glob("rank_*.pt")
+    }
+    assert rest, "each rank has a state of its own"
+    rest |= {file.name: load_file(file) for file in newest.glob("average*.safetensors")}
+    return load_file(newest / "model.safetensors"), training, rest
 
 
 def journal_of(path: Path) -> list[tuple[int, float, str, Mapping[str, float]]]:

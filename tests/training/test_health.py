@@ -81,8 +81,13 @@ def test_a_skipped_step_changes_no_weight(tmp_path: Path) -> None:
     model = nn.Linear(8, 3)
     before = model.weight.detach().clone()
     data = tiny_data(train=AllBad(0))
-    train(tmp_path, options("skip"), data=data, model=model, scheduler=None)
+    chosen = options("skip", log_every_steps=9)
+    train(tmp_path, chosen, data=data, model=model, scheduler=None)
     assert torch.equal(model.weight, before)
+    log = (tmp_path / "logs" / "rank_0.log").read_text()
+    assert log.count("100% of the steps between") == 2, "it is told"
+    with pytest.raises(NonfiniteError, match="no step had a finite gradient any more"):
+        train(tmp_path / "sooner", options("skip"), data=data, model=model, scheduler=None)
 
 
 def test_skip_on_a_gpu_needs_a_fused_optimizer() -> None:
@@ -137,9 +142,3 @@ def test_rollback_without_an_end_is_given_up(tmp_path: Path) -> None:
 
     with pytest.raises(NonfiniteError, match="after 3 roll-backs in a row"):
         train(tmp_path, options("rollback"), data=tiny_data(train=GoesBad(-1)))
-
-
-def test_rollback_by_the_clock_is_refused(tmp_path: Path) -> None:
-    chosen = replace(options("rollback"), checkpoint=CheckpointOptions(every="5 minutes"))
-    with pytest.raises(ConfigError, match="would depend on the clock"):
-        train(tmp_path, chosen)

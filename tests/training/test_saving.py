@@ -1,5 +1,6 @@
 import logging
 import threading
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -12,8 +13,9 @@ from torch import nn
 
 from runner.checkpoint.store import CheckpointStore
 from runner.config.options import CheckpointOptions
-from runner.errors import CheckpointError
+from runner.errors import CheckpointError, RunError
 from runner.runtime.ranks import ALONE
+from runner.runtime.watchdog import Watchdog
 from runner.training.best import Best
 from runner.training.progress import Progress
 from runner.training.saving import Saver
@@ -285,3 +287,97 @@ def test_a_saved_line_tells_seconds(tmp_path: Path, caplog: pytest.LogCaptureFix
     world.save()
     world.saver.wait()
     assert "saved step=0 seconds=" in caplog.text
+
+
+def test_the_best_checkpoint_that_is_there_outlives_a_failed_save_of_a_better_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, options=CheckpointOptions(keep_last=1))
+
+    def train_and_save(loss: float) -> torch.Tensor:
+        world.train()
+        world.best.update(loss, step=world.progress.step, counts=True)
+        world.save()
+        world.saver.wait()
+        return world.model.weight.detach().clone()
+
+    at_one = train_and_save(0.5)
+    with monkeypatch.context() as broken:
+        broken.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+        train_and_save(0.1)
+    train_and_save(0.9)
+    assert world.store.steps() == [1, 3]
+    again = World(tmp_path)
+    again.saver.restore()
+    assert again.saver.restore_best_weights() == 1
+    assert torch.equal(again.model.weight, at_one)
+    train_and_save(0.2)
+    assert world.store.steps() == [4], "a better one is there"
+
+
+class Unwritable:
+    def state_dict(self) -> dict[str, Any]:
+        return {"object": lambda: None}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@pytest.mark.parametrize("boundary", ["committed", "save", "wait", "finish", "wait_for_last"])
+def test_what_cannot_be_written_at_all_is_raised_at_the_next_boundary(
+    tmp_path: Path, boundary: str
+) -> None:
+    world = World(tmp_path, state={"local": Unwritable()})
+    world.train(7)
+    world.save()
+    while not world.saver._writer._in_flight.done():  # type: ignore[union-attr]
+        time.sleep(0.01)
+    ways: dict[str, Callable[[], Any]] = {
+        "committed": world.saver.committed,
+        "save": world.save,
+        "wait": world.saver.wait,
+        "finish": world.saver.finish,
+        "wait_for_last": lambda: world.saver.wait_for_last(7, evaluations=0),
+    }
+    with pytest.raises(
+        RunError, match="the checkpoint of step 7 cannot be written to .*lambda"
+    ) as raised:
+        ways[boundary]()
+    assert raised.value.__cause__ is not None
+    world.saver.wait()
+
+
+def slow(work: Callable[..., Any], seconds: float) -> Callable[..., Any]:
+    """Return `work` that takes longer, and gives its sign of life in between."""
+
+    def slowed(*arguments: Any, beat: Callable[[], None], **rest: Any) -> Any:
+        for _ in range(int(seconds / 0.05)):
+            time.sleep(0.05)
+            beat()
+        return work(*arguments, beat=beat, **rest)
+
+    return slowed
+
+
+def test_a_long_save_and_a_long_restore_that_get_on_are_no_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs: list[str] = []
+    with Watchdog(0.6, hangs.append) as watchdog:
+        world = World(tmp_path, beat=watchdog.beat)
+        monkeypatch.setattr(world.store, "write", slow(world.store.write, 1.5))
+        world.save()
+        world.saver.wait_for_last(0, evaluations=0)
+        monkeypatch.setattr(world.store, "newest_valid", slow(world.store.newest_valid, 1.5))
+        assert world.saver.restore() == 0
+    assert hangs == []
+
+
+def test_a_save_that_hangs_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hung = threading.Event()
+    with Watchdog(0.3, lambda _: hung.set()) as watchdog:
+        world = World(tmp_path, beat=watchdog.beat)
+        gate = Gate(world.store, monkeypatch)
+        world.save()
+        threading.Timer(2.0, gate.opened.set).start()
+        world.saver.wait()
+    assert hung.is_set()

@@ -11,11 +11,12 @@ import torch
 from runner.checkpoint.store import CheckpointStore
 from runner.errors import CheckpointError
 from runner.runtime.ranks import ALONE, Ranks
+from runner.runtime.watchdog import Watchdog
 from runner.training.averages import Averages
 from runner.training.progress import Progress
 from runner.training.rank_states import restore_rank_state
 from tests.ranks import results_of
-from tests.training.test_saving import World
+from tests.training.test_saving import World, slow
 
 
 def world_of(ranks: Ranks, folder: Path, own: int = -1) -> tuple[World, Progress]:
@@ -56,6 +57,7 @@ def work(ranks: Ranks, folder: Path) -> dict[str, Any]:
     again.train()
     again.saver.roll_back()
     result["weight_again"] = again.model.weight.detach().clone()
+    result["finish"] = finish_slowly(ranks, folder)
     ranks.meet()
     if ranks.is_main:
         (folder / "run" / "step_00000002" / "training.pt").write_bytes(b"damaged")
@@ -63,6 +65,19 @@ def work(ranks: Ranks, folder: Path) -> dict[str, Any]:
         world_of(ranks, folder)[0].saver.restore()
     result["refused"] = str(refused.value)
     return result
+
+
+def finish_slowly(ranks: Ranks, folder: Path) -> dict[str, Any]:
+    """Save for 1.5 s on rank 0, under a watchdog that barks after 0.6 s; all wait for the end."""
+    hangs: list[str] = []
+    with Watchdog(0.6, hangs.append) as watchdog, pytest.MonkeyPatch.context() as patch:
+        # A rank that waits for others is given 10 s more, which would hide what is looked for.
+        patch.setattr("runner.runtime.watchdog.patience_seconds", lambda _: 0.0)
+        world = World(folder / "slow", ranks=ranks, beat=watchdog.beat)
+        patch.setattr(world.store, "write", slow(world.store.write, 1.5))
+        world.save()
+        world.saver.finish()
+        return {"steps": world.store.steps(), "hangs": hangs}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +112,12 @@ def test_rank_0_decides_for_all_what_is_restored(results: list[dict[str, Any]]) 
     for result in results:
         assert torch.equal(result["weight"], result["weight_again"])
     assert results[0]["refused"] == results[1]["refused"]
+
+
+def test_no_rank_leaves_before_the_last_save_is_written_nor_takes_the_wait_for_a_hang(
+    results: list[dict[str, Any]],
+) -> None:
+    assert [result["finish"] for result in results] == [{"steps": [0], "hangs": []}] * 2
 
 
 def save_as(count: int, folder: Path) -> CheckpointStore:

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from runner.checkpoint.manifest import committed_steps, step_path
-from runner.checkpoint.sharded import read_sharded_weights
-from runner.config.options import HardwareOptions
+from runner.checkpoint.parts import read_parts, records
+from runner.config.options import CheckpointOptions, HardwareOptions
+from runner.errors import ConfigError
 from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.sharding import is_sharded
 from tests.ranks import results_of
 from tests.training import rank_trainings
-from tests.training.harness import journal_of, tiny_parts
+from tests.training.harness import journal_of, same, tiny_options, tiny_parts
 
 HOW: dict[str, Any] = {"ema_decay": 0.9, "gradient_accumulation_steps": 3}
 
@@ -56,6 +57,30 @@ def test_a_sharded_run_is_resumed_exactly(path: Path) -> None:
     assert journal_of(path / "straight") == journal_of(path / "resumed")
     roots = [path / name / "checkpoints" for name in ("straight", "resumed")]
     last = committed_steps(roots[0])[-1]
-    straight, resumed = (read_sharded_weights(step_path(root, last) / "sharded") for root in roots)
-    assert straight.keys() == resumed.keys()
-    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    straight, resumed = (all_tensors(step_path(root, last) / "sharded") for root in roots)
+    kinds = {name.split(".")[0] for name in straight}
+    assert kinds == {"model", "average", "optimizer", "rest"}
+    assert same(straight, resumed)
+    for rank in range(2):
+        files = [step_path(root, last) / f"rank_{rank}.pt" for root in roots]
+        assert same(*(torch.load(file, weights_only=True) for file in files))
+
+
+def test_a_limit_for_files_of_whole_weights_is_refused() -> None:
+    options = replace(
+        tiny_options(),
+        hardware=HardwareOptions(sharding="fsdp"),
+        checkpoint=CheckpointOptions(max_shard_size="5 GB"),
+    )
+    with pytest.raises(ConfigError, match="checkpoint.max_shard_size does not go with"):
+        tiny_parts(options)
+
+
+def all_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Return all that lies in the directory `path`: weights, averages, and the optimizer's."""
+    tensors = {
+        name: torch.empty(record.size, dtype=record.properties.dtype)
+        for name, record in records(path).items()
+    }
+    read_parts(tensors, path)
+    return tensors

@@ -75,7 +75,7 @@ def test_a_single_sample_that_does_not_fit_ends_the_run(tmp_path: Path) -> None:
 
 def test_a_batch_that_cannot_be_split_is_told() -> None:
     splitting = Splitting()
-    assert splitting.double(MemoryError(), size=4, ranks=ALONE)
+    assert splitting.grow(MemoryError(), size=4, ranks=ALONE)
     with pytest.raises(RunError, match=r"batch\['lengths'\] has 9 rows for 4 samples"):
         splitting.pieces({"image": torch.zeros(4, 2), "lengths": torch.zeros(9)}, 4)
     pieces = splitting.pieces({"x": torch.arange(4), "n": 3, "texts": list("abcd")}, 4)

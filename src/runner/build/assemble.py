@@ -51,7 +51,7 @@ def assemble(
 ) -> Parts:
     """Return the parts of a training on `device`; ConfigError or DataError if they do not fit.
 
-    Every one of `ranks` calls this with the same first weights.
+    Every one of `ranks` calls this; the first weights are those of rank 0.
     """
     options = apply_debug(options)
     data = debug_data(data, options)
@@ -60,6 +60,7 @@ def assemble(
     check_metric(task, options.trainer, loaders)
     _make_deterministic(options.trainer.deterministic)
     model = model.to(device)
+    ranks.spread(model.state_dict().values())  # a rank may have drawn other numbers before
     averaged = None if options.trainer.ema_decay is None else copy.deepcopy(model)
     if options.hardware.sharding is not None:
         _check_sharding(options, optimizer)
@@ -106,6 +107,10 @@ def _check_sharding(options: Options, optimizer: OptimizerFactory | Optimizer) -
         "trainer.on_out_of_memory=split does not go with hardware.sharding=fsdp: a rank cannot "
         "begin a step again while the others wait for it"
         if options.trainer.on_out_of_memory == "split"
+        else None,
+        "checkpoint.max_shard_size does not go with hardware.sharding=fsdp, where each rank writes "
+        "its own part of the weights: set checkpoint.max_shard_size=null"
+        if options.checkpoint.max_shard_size is not None
         else None,
     )
 

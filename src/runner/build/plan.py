@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runner.config.duration import parse_optional
 from runner.config.options import Options, TrainerOptions
 from runner.data.loader import Loader
 from runner.errors import ConfigError, did_you_mean
@@ -54,7 +53,8 @@ def check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Load
     if split == "evaluation" and "evaluation" in loaders and metric not in known:
         raise ConfigError(
             f"trainer.best_metric={options.best_metric}: the task measures "
-            f"{', '.join(f'evaluation.{name}' for name in known)}{did_you_mean(metric, known)}"
+            f"{', '.join(f'evaluation.{name}' for name in known)}"
+            f"{did_you_mean(options.best_metric, [f'evaluation.{name}' for name in known])}"
         )
     if split == "evaluation" and options.patience is not None and "evaluation" not in loaders:
         raise ConfigError("trainer.patience needs an evaluation split, which data does not have")
@@ -70,12 +70,6 @@ def check_plan(
         raise ConfigError(
             "scheduler=plateau follows an evaluation: it needs trainer.best_metric=evaluation.* "
             "and data with an evaluation split"
-        )
-    every_save = parse_optional(options.checkpoint.every)
-    if trainer.on_nonfinite == "rollback" and every_save is not None and every_save.is_time:
-        raise ConfigError(
-            f"trainer.on_nonfinite=rollback with checkpoint.every={every_save}: what it goes back "
-            "to would depend on the clock; use steps, epochs or evaluations"
         )
     every = trainer.log_every_steps
     never_logged = not every or (plan.steps is not None and plan.steps < every)

@@ -6,6 +6,7 @@ A directory without a valid manifest is no checkpoint.
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -37,12 +38,17 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
 
-def committed_steps(root: Path) -> list[int]:
-    """Return the steps whose directory in `root` has a manifest, oldest first; checks no file."""
+def step_folders(root: Path) -> list[int]:
+    """Return the steps that have a directory in `root`, oldest first, whatever is in it."""
     if not root.is_dir():
         return []
-    named = ((_STEP.fullmatch(path.name), path) for path in root.iterdir())
-    return sorted(int(match[1]) for match, path in named if match and (path / NAME).is_file())
+    named = (_STEP.fullmatch(path.name) for path in root.iterdir())
+    return sorted(int(match[1]) for match in named if match)
+
+
+def committed_steps(root: Path) -> list[int]:
+    """Return the steps whose directory in `root` has a manifest, oldest first; checks no file."""
+    return [step for step in step_folders(root) if (step_path(root, step) / NAME).is_file()]
 
 
 def step_path(root: Path, step: int) -> Path:
@@ -51,11 +57,19 @@ def step_path(root: Path, step: int) -> Path:
 
 
 def write_manifest(
-    directory: Path, *, step: int, tied: dict[str, str], tied_average: dict[str, str] | None = None
+    directory: Path,
+    *,
+    step: int,
+    tied: dict[str, str],
+    tied_average: dict[str, str] | None = None,
+    beat: Callable[[], None] = lambda: None,
 ) -> None:
-    """Describe all files of `directory`, those in folders too, in its manifest."""
+    """Describe all files of `directory`, those in folders too, in its manifest.
+
+    `beat` is called for each piece that was read.
+    """
     paths = sorted(path for path in directory.rglob("*") if path.is_file())
-    files = {path.relative_to(directory).as_posix(): _entry(path) for path in paths}
+    files = {path.relative_to(directory).as_posix(): _entry(path, beat) for path in paths}
     manifest = Manifest(step=step, files=files, tied=tied, tied_average=tied_average or {})
     write_json_atomically(directory / NAME, asdict(manifest))
 
@@ -76,23 +90,27 @@ def read_manifest(directory: Path) -> Manifest:
         raise CheckpointError(f"{directory / NAME} cannot be read: {error}") from error
 
 
-def verified_manifest(directory: Path) -> Manifest:
-    """Return the manifest after checking all files; CheckpointError names the first wrong one."""
+def verified_manifest(directory: Path, *, beat: Callable[[], None] = lambda: None) -> Manifest:
+    """Return the manifest after checking all files; CheckpointError names the first wrong one.
+
+    `beat` is called for each piece that was read.
+    """
     manifest = read_manifest(directory)
     for name, expected in manifest.files.items():
         path = directory / name
         if not path.is_file() or path.stat().st_size != expected.size:
             raise CheckpointError(f"{path} is missing or cut off")
-        if _entry(path) != expected:
+        if _entry(path, beat) != expected:
             raise CheckpointError(f"{path} is damaged: its checksum differs")
     return manifest
 
 
-def _entry(path: Path) -> FileEntry:
+def _entry(path: Path, beat: Callable[[], None]) -> FileEntry:
     digest, size = hashlib.sha256(), 0
     piece = memoryview(bytearray(min(_READ_BYTES, path.stat().st_size + 1)))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(piece):
             digest.update(piece[:count])
             size += count
+            beat()
     return FileEntry(size=size, sha256=digest.hexdigest())

@@ -9,6 +9,7 @@ torch pickles, by an unpickler that makes nothing but torch's records of sizes a
 
 import pickle
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
+from torch.distributed.checkpoint.planner import ReadItem, WriteItem
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.distributed_c10d import ProcessGroup
@@ -46,18 +48,24 @@ _RECORDS = {
 }
 
 
-def write_parts(tensors: dict[str, Tensor], path: Path, *, group: ProcessGroup) -> None:
+def write_parts(
+    tensors: dict[str, Tensor],
+    path: Path,
+    *,
+    group: ProcessGroup,
+    beat: Callable[[], None] = lambda: None,
+) -> None:
     """Write this rank's part of `tensors` into the directory `path`; every rank of `group` calls.
 
     The others touch nothing before rank 0 is here. What is not spread is written by rank 0. Raises
-    OSError, on every rank, when one cannot write.
+    OSError, on every rank, when one cannot write. `beat` is called for each tensor.
     """
     _begin(group, goes_on=True)
     try:
         save(
             dict(tensors),
             storage_writer=_Writer(path),
-            planner=DefaultSavePlanner(dedup_save_to_lowest_rank=True),
+            planner=_SavePlanner(beat),
             process_group=group,
         )
     except CheckpointException as exception:
@@ -73,15 +81,22 @@ def cancel_parts(*, group: ProcessGroup) -> None:
     _begin(group, goes_on=False)
 
 
-def read_parts(tensors: dict[str, Tensor], path: Path) -> None:
+def read_parts(
+    tensors: dict[str, Tensor], path: Path, *, beat: Callable[[], None] = lambda: None
+) -> None:
     """Fill this rank's part of `tensors` from the directory `path`; each rank on its own.
 
-    Raises CheckpointError if they are not there, or not whole.
+    Raises CheckpointError if they are not there, or not whole. `beat` is called for each tensor.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         try:
-            load(dict(tensors), storage_reader=_Reader(path), no_dist=True)
+            load(
+                dict(tensors),
+                storage_reader=_Reader(path),
+                planner=_LoadPlanner(beat),
+                no_dist=True,
+            )
         except CheckpointException as exception:
             _, (error, _) = next(iter(exception.failures.items()))
             raise CheckpointError(f"{path} cannot be read: {error}") from error
@@ -107,6 +122,26 @@ class _Writer(FileSystemWriter):
 class _Reader(FileSystemReader):
     def read_metadata(self, *_: Any, **__: Any) -> Metadata:
         return _read_metadata(Path(self.path))
+
+
+class _SavePlanner(DefaultSavePlanner):
+    def __init__(self, beat: Callable[[], None]) -> None:
+        super().__init__(dedup_save_to_lowest_rank=True)
+        self._beat = beat
+
+    def resolve_data(self, write_item: WriteItem) -> Any:
+        self._beat()
+        return super().resolve_data(write_item)
+
+
+class _LoadPlanner(DefaultLoadPlanner):
+    def __init__(self, beat: Callable[[], None]) -> None:
+        super().__init__()
+        self._beat = beat
+
+    def commit_tensor(self, read_item: ReadItem, tensor: Tensor) -> None:
+        super().commit_tensor(read_item, tensor)
+        self._beat()
 
 
 class _Unpickler(pickle.Unpickler):

@@ -5,7 +5,7 @@ parameters are written once. What is not spread (buffers, hyperparameters) is wh
 """
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,14 +70,21 @@ def host_copy(
     )
 
 
-def save_sharded(state: ShardedState, path: Path, *, group: ProcessGroup) -> None:
+def save_sharded(
+    state: ShardedState,
+    path: Path,
+    *,
+    group: ProcessGroup,
+    beat: Callable[[], None] = lambda: None,
+) -> None:
     """Write `state` into the directory `path`; every rank of `group` calls this.
 
     The only collectives are on `group`, so that a thread can do this while others train. Nothing is
     touched before rank 0, which makes `path`, is here; a rank 0 that cannot come calls
-    `cancel_save`. Raises OSError on every rank when one of them cannot write.
+    `cancel_save`. Raises OSError on every rank when one of them cannot write. `beat` is called for
+    each tensor.
     """
-    write_parts({**state.tensors, _REST: _packed(state.rest)}, path, group=group)
+    write_parts({**state.tensors, _REST: _packed(state.rest)}, path, group=group, beat=beat)
 
 
 def cancel_save(*, group: ProcessGroup) -> None:
@@ -86,12 +93,18 @@ def cancel_save(*, group: ProcessGroup) -> None:
 
 
 def load_sharded(
-    path: Path, model: nn.Module, optimizer: Optimizer, average: nn.Module | None = None
+    path: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    average: nn.Module | None = None,
+    *,
+    beat: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Load the weights in `path` into model and average; return the state dict of the optimizer.
 
     All may be sharded or not. Every rank reads its own part, without a collective. Loading runs no
     code from the files (see parts.py). CheckpointError names what is missing or unexpected.
+    `beat` is called for each tensor.
     """
     saved = records(path)
     rest = _read_rest(path, saved)
@@ -110,7 +123,7 @@ def load_sharded(
             key, name = full_name.removeprefix(_OPTIMIZER).split(".", 1)
             state = _empty(saved[full_name], like=parameters[index_of[name]])
             states[index_of[name]][key] = targets[full_name] = state
-    read_parts(targets, path)
+    read_parts(targets, path, beat=beat)
     indices = iter(range(len(parameters)))
     groups = [{**g, "params": [next(indices) for _ in g["params"]]} for g in rest["groups"]]
     return {"state": {i: state for i, state in states.items() if state}, "param_groups": groups}

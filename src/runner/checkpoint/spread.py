@@ -7,13 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
-
-
-def is_spread(model: nn.Module) -> bool:
-    """Return whether the parameters of `model` are spread over ranks."""
-    return any(_is_dtensor(parameter) for parameter in model.parameters())
 
 
 def part_of(whole: Any, *, like: Tensor) -> Any:

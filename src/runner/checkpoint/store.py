@@ -31,6 +31,7 @@ from runner.checkpoint.manifest import (
     Manifest,
     committed_steps,
     read_manifest,
+    step_folders,
     step_path,
     verified_manifest,
     write_manifest,
@@ -67,13 +68,23 @@ class CheckpointStore:
         """Return the steps that have a manifest, oldest first."""
         return committed_steps(self.root)
 
+    def folders(self) -> list[int]:
+        """Return the steps that have a directory here, valid or not, oldest first."""
+        return step_folders(self.root)
+
     def write(
-        self, step: int, snapshot: Snapshot, *, add: Callable[[Path], None] = _nothing
+        self,
+        step: int,
+        snapshot: Snapshot,
+        *,
+        add: Callable[[Path], None] = _nothing,
+        beat: Callable[[], None] = lambda: None,
     ) -> Path:
         """Commit `snapshot` as the checkpoint of `step` and return its directory.
 
         `add` may write more files into the directory it is given. Raises OSError when the disk does
-        not take it; what was there before is untouched.
+        not take it; what was there before is untouched. `beat` is called after each file, and each
+        piece of a checksum.
         """
         final = self.path_of(step)
         self.root.mkdir(parents=True, exist_ok=True)
@@ -83,11 +94,15 @@ class CheckpointStore:
         partial.mkdir()
         try:
             with _write_errors_as_os_errors():
-                tied, tied_average = self._write_files(snapshot, partial)
+                tied, tied_average = self._write_files(snapshot, partial, beat)
                 add(partial)
-            write_manifest(partial, step=step, tied=tied, tied_average=tied_average)
+            write_manifest(partial, step=step, tied=tied, tied_average=tied_average, beat=beat)
+            mode = partial.stat().st_mode & 0o666  # safetensors lets nobody else read its files
             for path in [*partial.rglob("*"), partial]:
+                if path.is_file():
+                    path.chmod(mode)
                 _sync(path)
+                beat()
             self._replace(final, partial)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
@@ -98,25 +113,26 @@ class CheckpointStore:
         """Return where this process writes the checkpoint of `step` before it is committed."""
         return self.root / f".{self.path_of(step).name}.{os.getpid()}.partial"
 
-    def newest_valid(self) -> int | None:
+    def newest_valid(self, *, beat: Callable[[], None] = lambda: None) -> int | None:
         """Return the newest step whose files match its manifest, or None.
 
         Only the one who holds the run directory asks: what a kill left half done is put back, and
         damaged checkpoints that are newer are renamed, so that they never count as the newest.
+        `beat` is called for each piece that was read.
         """
         self._recover()
         damaged: list[int] = []
-        for step in reversed(self.steps()):
-            if self.is_valid(step):
+        for step in reversed(self.folders()):
+            if self.is_valid(step, beat=beat):
                 self._set_aside(damaged)
                 return step
             damaged.append(step)
         return None
 
-    def is_valid(self, step: int) -> bool:
+    def is_valid(self, step: int, *, beat: Callable[[], None] = lambda: None) -> bool:
         """Return whether the files of `step` match its manifest; why not is logged."""
         try:
-            verified_manifest(self.path_of(step))
+            verified_manifest(self.path_of(step), beat=beat)
         except CheckpointError as error:
             _log.warning("checkpoint skipped step=%d: %s", step, error)
             return False
@@ -128,17 +144,21 @@ class CheckpointStore:
         model: nn.Module,
         average: nn.Module | None = None,
         optimizer: Optimizer | None = None,
+        *,
+        beat: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """Load the weights of `step` into `model` and `average`; return the training state.
 
         The state of `optimizer` in it has this rank's part, if the model is spread over ranks.
-        Loading runs no code from the file.
+        Loading runs no code from the file. `beat` is called after each file.
         """
         directory, manifest = self.path_of(step), self.manifest(step)
         training = _load(directory / _TRAINING)
+        beat()
         if (directory / FOLDER).is_dir():
             assert optimizer is not None
-            state = _sharded().load_sharded(directory / FOLDER, model, optimizer, average)
+            folder = directory / FOLDER
+            state = _sharded().load_sharded(folder, model, optimizer, average, beat=beat)
             return {**training, "optimizer": state}
         has_average = _has_average(manifest)
         if has_average != (average is not None):
@@ -146,9 +166,9 @@ class CheckpointStore:
                 f"{directory} was saved {'with' if has_average else 'without'} averaged weights: "
                 "trainer.ema_decay must be as it was"
             )
-        load_weights(model, directory, manifest.tied)
+        load_weights(model, directory, manifest.tied, beat=beat)
         if average is not None:
-            load_weights(average, directory, manifest.tied_average, stem=_AVERAGE)
+            load_weights(average, directory, manifest.tied_average, stem=_AVERAGE, beat=beat)
         if optimizer is not None:
             training["optimizer"] = optimizer_state_parts(optimizer, training["optimizer"])
         return training
@@ -191,18 +211,22 @@ class CheckpointStore:
         self.path_of(step).rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
 
-    def _write_files(self, snapshot: Snapshot, directory: Path) -> tuple[TiedNames, TiedNames]:
+    def _write_files(
+        self, snapshot: Snapshot, directory: Path, beat: Callable[[], None]
+    ) -> tuple[TiedNames, TiedNames]:
         """Write all but the manifest; return the names of tied weights, and of averaged ones."""
         limit, tied, tied_average = self._max_shard_bytes, {}, {}
         if snapshot.weights is not None:
-            tied = save_weights(snapshot.weights, directory, max_shard_bytes=limit)
+            tied = save_weights(snapshot.weights, directory, max_shard_bytes=limit, beat=beat)
         if snapshot.average is not None:
             tied_average = save_weights(
-                snapshot.average, directory, stem=_AVERAGE, max_shard_bytes=limit
+                snapshot.average, directory, stem=_AVERAGE, max_shard_bytes=limit, beat=beat
             )
         torch.save(snapshot.training, directory / _TRAINING)
+        beat()
         for rank, state in enumerate(snapshot.ranks):
             torch.save(state, directory / _rank_file(rank))
+            beat()
         return tied, tied_average
 
     def _check_space(self, needed: int) -> None:
@@ -232,6 +256,7 @@ class CheckpointStore:
             aside = self.root / f"damaged_{path.name}"
             shutil.rmtree(aside, ignore_errors=True)
             path.rename(aside)
+            _log.warning("renamed to %s", aside.name)
 
     def _recover(self) -> None:
         """Put back what a kill caught while it was set aside."""

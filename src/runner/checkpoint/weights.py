@@ -6,7 +6,7 @@ model.safetensors.index.json                             as Hugging Face lays th
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -25,8 +25,12 @@ def save_weights(
     *,
     stem: str = "model",
     max_shard_bytes: int | None = None,
+    beat: Callable[[], None] = lambda: None,
 ) -> TiedNames:
-    """Write `tensors` to files in `directory` and return which names share another's tensor."""
+    """Write `tensors` to files in `directory` and return which names share another's tensor.
+
+    `beat` is called after each file.
+    """
     first_name: dict[tuple[object, ...], str] = {}
     kept: dict[str, Tensor] = {}
     tied: TiedNames = {}
@@ -41,6 +45,7 @@ def save_weights(
     files = _shard_files(stem, len(shards))
     for file, names in zip(files, shards, strict=True):
         save_file({name: kept[name] for name in names}, directory / file, metadata=_METADATA)
+        beat()
     if len(shards) > 1:
         index = {
             "metadata": {"total_size": sum(tensor.nbytes for tensor in kept.values())},
@@ -81,16 +86,22 @@ def weight_files(directory: Path, *, stem: str = "model") -> list[Path]:
 
 
 def load_weights(
-    model: nn.Module, directory: Path, tied: TiedNames, *, stem: str = "model"
+    model: nn.Module,
+    directory: Path,
+    tied: TiedNames,
+    *,
+    stem: str = "model",
+    beat: Callable[[], None] = lambda: None,
 ) -> None:
     """Load the weights in `directory` into `model`, of which this rank may have but a part.
 
-    CheckpointError names what does not fit.
+    CheckpointError names what does not fit. `beat` is called after each file.
     """
     tensors: dict[str, Tensor] = {}
     for path in weight_files(directory, stem=stem):
         if path.suffix == ".safetensors":
             tensors |= load_file(path)
+            beat()
     tensors |= {name: tensors[source] for name, source in tied.items()}
     expected = model.state_dict()
     problems = [f"{name} is missing from the file" for name in expected if name not in tensors] + [

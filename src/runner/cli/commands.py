@@ -20,12 +20,14 @@ def run_command(arguments: Sequence[str]) -> int:
     """Run the command that `arguments` name and return the exit code."""
     make_user_code_importable()
     try:
-        _commands.main(list(arguments), prog_name="python -m runner", standalone_mode=False)
+        code = _commands.main(list(arguments), prog_name="python -m runner", standalone_mode=False)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
+    except click.exceptions.Abort as stop:  # what click makes of Ctrl-C
+        raise KeyboardInterrupt from stop
     except click.ClickException as error:
         raise ConfigError(error.format_message()) from error
-    return 0
+    return code or 0
 
 
 @_commands.command(short_help=COMMANDS["resume"])

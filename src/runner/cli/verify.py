@@ -35,6 +35,8 @@ def verify_resume(overrides: Sequence[str], *, steps: int, keep: bool) -> int:
     if steps < MIN_STEPS:
         raise ConfigError(f"--steps must be >= {MIN_STEPS}: with a save, a kill and a resume in it")
     config = _compose(overrides)
+    if not config.checkpoint.enabled:
+        raise ConfigError("checkpoint=off saves nothing to resume from: leave it out here")
     folder = Path(tempfile.mkdtemp(prefix="runner_verify_"))
     is_exact = False
     try:

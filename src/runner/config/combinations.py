@@ -1,5 +1,6 @@
 """Settings that are right each by itself and impossible together."""
 
+from runner.config.duration import parse_optional
 from runner.config.options import Options, TrainerOptions
 from runner.config.run_config import Node
 from runner.config.targets import needs_argument
@@ -13,6 +14,7 @@ def check_combinations(options: Options, scheduler: Node | None) -> list[str]:
         *_check_limits(options.trainer),
         *_check_evaluations(options.trainer),
         *_check_scheduler(options.trainer, scheduler),
+        *_check_rollback(options),
         *_check_debug(options),
         *check_ranks(options, options.hardware.num_processes),
     ]
@@ -85,6 +87,23 @@ def _check_plateau(trainer: TrainerOptions) -> list[str]:
         return [
             "scheduler=plateau follows the score of evaluations: give trainer.evaluate_every, or "
             "scheduler=constant"
+        ]
+    return []
+
+
+def _check_rollback(options: Options) -> list[str]:
+    if options.trainer.on_nonfinite != "rollback":
+        return []
+    if not options.checkpoint.enabled:
+        return [
+            "trainer.on_nonfinite=rollback goes back to a checkpoint, and checkpoint=off saves "
+            "none: use one of them without the other"
+        ]
+    every = parse_optional(options.checkpoint.every)
+    if every is not None and every.is_time:
+        return [
+            f"trainer.on_nonfinite=rollback with checkpoint.every={every}: what it goes back to "
+            "would depend on the clock; give checkpoint.every in steps, epochs or evaluations"
         ]
     return []
 

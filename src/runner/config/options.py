@@ -174,7 +174,9 @@ LAYOUT_KEYS = (
     "trainer.max_steps",
     "trainer.max_duration",
     "trainer.hang_timeout",
-    "trainer.on_nonfinite",  # a run that has met none is the same with any of them
+    # Weights and losses of a run that has met no such loss are the same with any of them; with
+    # `skip` its rows tell grad_norm and skipped_share too.
+    "trainer.on_nonfinite",
     "trainer.on_out_of_memory",
     "checkpoint",
     "trackers",

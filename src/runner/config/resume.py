@@ -25,7 +25,7 @@ def apply_layout_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
         except ConfigError as error:
             problems += error.problems
     if any(problem.endswith(REFUSED) for problem in problems):
-        problems.append(f"on resume only these keys may change: {', '.join(LAYOUT_KEYS)}")
+        problems[-1] += f"; on resume only these keys may change: {', '.join(LAYOUT_KEYS)}"
     if problems:
         raise ConfigError(*problems)
 

@@ -21,5 +21,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """Return the frozen config of a run, unresolved; RunError if there is none."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except OSError as error:
         raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error
+    except yaml.YAMLError as error:
+        raise RunError(f"{path} is damaged: {' '.join(str(error).split())}") from error

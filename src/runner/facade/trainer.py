@@ -24,6 +24,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from runner.build.assemble import assemble
+from runner.config.combinations import check_combinations
 from runner.config.duration import parse_optional
 from runner.config.options import Options
 from runner.config.stamp import new_stamp
@@ -101,7 +102,7 @@ class Trainer:
 
         Raises Interrupted, with everything saved, when a signal asked for a stop.
         """
-        _check_ranks(self.options)
+        _check(self.options)
         if self._runs is not None:
             self.directory = self._runs / agreed(launch_of(), new_stamp)
         assert self.directory is not None
@@ -111,8 +112,6 @@ class Trainer:
         seed_everything(options.seed)
 
         def build(ranks: Ranks) -> Parts:
-            # Each rank has made the model with random numbers of its own.
-            ranks.spread(tensor for tensor in self.model.state_dict().values())
             return assemble(
                 model=self.model, options=options, device=place.device, ranks=ranks, **self._pieces
             )
@@ -136,18 +135,23 @@ class Trainer:
         )
 
 
-def _check_ranks(options: Options) -> None:
-    """Raise ConfigError for ranks that nobody has started: a script can only be started again."""
+def _check(options: Options) -> None:
+    """Raise ConfigError for options that are impossible together, or ranks that nobody started."""
+    if problems := check_combinations(options, scheduler=None):
+        raise ConfigError(*problems)
     if wants_ranks(options):
         count = options.hardware.num_processes
-        raise ConfigError(
+        raise ConfigError(  # a script can only be started again
             f"hardware.num_processes={count}: start this script as so many ranks, with "
             f"torchrun --nproc-per-node {count} SCRIPT"
         )
 
 
 def _with_threads(options: Options, directory: RunDirectory) -> Options:
-    """Fix the number of threads, which changes the bits, as the command line does."""
+    """Fix the number of threads, which changes the bits, as the command line does.
+
+    Ranks of a script have a launcher, which has divided the machine among them already.
+    """
     threads = options.hardware.threads or threads_of_run(directory.config) or available_threads()
     return replace(options, hardware=replace(options.hardware, threads=threads))
 

@@ -17,7 +17,7 @@ from runner.build.trained import trained_step
 from runner.checkpoint.manifest import committed_steps
 from runner.checkpoint.store import CheckpointStore
 from runner.config.duration import Duration, seconds_of
-from runner.errors import DataError, Interrupted, RunError, RunnerError
+from runner.errors import ConfigError, DataError, Interrupted, RunError, RunnerError
 from runner.job.hang import end_of_hang
 from runner.job.logs import (
     log_traceback,
@@ -180,6 +180,7 @@ def _train(
             beat=watchdog.beat,
         )
         loop.restore()
+        session.has_begun = True
         session.standing = lambda: _standing(loop.result)
         try:
             result = loop.run()
@@ -213,7 +214,10 @@ def _place_checkpoints(job: Job, id: str) -> None:
         return
     target = Path(job.checkpoint_dir).absolute() / f"{job.description.name}_{id}"
     if not link.exists():
-        target.mkdir(parents=True, exist_ok=True)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"checkpoint.dir={job.checkpoint_dir}: {error}") from error
         link.symlink_to(target)
     elif link.resolve() != target.resolve():
         _log.warning(

@@ -90,7 +90,10 @@ class Ranks:
         """Give all ranks the values that rank 0 has in `tensors`."""
         if self.are_several:
             for tensor in tensors:
-                dist.broadcast(tensor, src=0)
+                values = tensor.contiguous()
+                dist.broadcast(values, src=0)
+                if values is not tensor:
+                    tensor.copy_(values)
 
     def leave(self) -> None:
         """Leave the groups, and end their threads here.

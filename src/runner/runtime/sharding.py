@@ -3,21 +3,26 @@
 After Zhao et al., "PyTorch FSDP" (2023), in torch's second form, `fully_shard`: each rank has a
 slice of every parameter, of its gradient and of its optimizer state. A unit is gathered for its
 forward and its backward pass, and let go again.
+
+Only `shard` imports torch's part, which takes half a second that a run without it need not wait.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor
 from torch.utils._pytree import tree_map_only
 
 from runner.errors import ConfigError
 from runner.runtime.ranks import Ranks
+
+
+class _Sharded(Protocol):
+    """What torch makes of a module that it spreads."""
+
+    def set_requires_gradient_sync(self, requires_gradient_sync: bool) -> None: ...
 
 
 def shard(model: nn.Module, ranks: Ranks, device: torch.device) -> None:
@@ -30,9 +35,13 @@ def shard(model: nn.Module, ranks: Ranks, device: torch.device) -> None:
     its own. Raises ConfigError for what cannot be.
     """
     _check(model, ranks, device)
+    from torch.distributed.device_mesh import DeviceMesh
+    from torch.distributed.fsdp import FSDPModule, fully_shard
+
     for parameter in model.parameters():
         parameter.data = parameter.data.contiguous()  # torch spreads no channels_last
-    mesh = _mesh(ranks, device)
+    assert ranks.device_group is not None
+    mesh = DeviceMesh.from_group(ranks.device_group, device.type)
     try:
         for module in [*_units(model), model]:
             module.register_forward_hook(_return_no_view)
@@ -40,7 +49,7 @@ def shard(model: nn.Module, ranks: Ranks, device: torch.device) -> None:
             fully_shard(module, mesh=mesh, reshard_after_forward=True)
     except (ValueError, NotImplementedError) as error:
         raise ConfigError(f"hardware.sharding=fsdp cannot take this model: {error}") from error
-    for module in _sharded_modules(model):
+    for module in [module for module in model.modules() if isinstance(module, FSDPModule)]:
         # Gathered for the first time inside torch.inference_mode, it could not be trained.
         module.unshard()
         module.reshard()
@@ -48,7 +57,7 @@ def shard(model: nn.Module, ranks: Ranks, device: torch.device) -> None:
 
 def is_sharded(model: nn.Module) -> bool:
     """Return whether `model` is spread over the ranks."""
-    return isinstance(model, FSDPModule)
+    return any(_is_dtensor(parameter) for parameter in model.parameters())
 
 
 def set_gradient_sync(model: nn.Module, *, enabled: bool) -> None:
@@ -57,8 +66,7 @@ def set_gradient_sync(model: nn.Module, *, enabled: bool) -> None:
     Off for all micro-batches of a step but the last: until then each rank keeps whole gradients of
     its own, and `.grad` is None. The average is the mean over the ranks, each counting once.
     """
-    assert isinstance(model, FSDPModule)
-    model.set_requires_gradient_sync(enabled)
+    cast(_Sharded, model).set_requires_gradient_sync(enabled)
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tensor:
@@ -67,7 +75,8 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tenso
     Of sharded gradients it is the norm over all ranks, which all must ask for.
     """
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+    whole: Any = norm
+    return whole.full_tensor() if _is_dtensor(norm) else norm
 
 
 def _check(model: nn.Module, ranks: Ranks, device: torch.device) -> None:
@@ -86,11 +95,6 @@ def _check(model: nn.Module, ranks: Ranks, device: torch.device) -> None:
             "hardware.sharding=fsdp gathers the weights for a model's forward, and "
             f"{type(model).__name__} has no forward: set hardware.sharding=null"
         )
-
-
-def _mesh(ranks: Ranks, device: torch.device) -> DeviceMesh:
-    assert ranks.device_group is not None
-    return DeviceMesh.from_group(ranks.device_group, device.type)
 
 
 def _units(model: nn.Module) -> list[nn.Module]:
@@ -124,8 +128,8 @@ def _others(model: nn.Module, units: list[nn.Module]) -> list[nn.Module]:
     return [module for module in model.modules() if module not in inside]
 
 
-def _sharded_modules(model: nn.Module) -> list[FSDPModule]:
-    return [module for module in model.modules() if isinstance(module, FSDPModule)]
+def _is_dtensor(tensor: Tensor) -> bool:
+    return hasattr(tensor, "placements")
 
 
 def _return_no_view(_module: nn.Module, _inputs: Any, output: Any) -> Any:

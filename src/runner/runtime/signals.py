@@ -1,7 +1,7 @@
 """Requests to stop: signals set a flag, training finishes its step, saves and leaves.
 
-SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 ask for a stop. A second SIGINT stops at once. When the work is
-saved, the handler that was there before is called if it is one: submitit's requeues the job.
+SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 ask for a stop. A second SIGINT stops at once. When the
+work is saved, the handler that was there before is called if it is one: submitit's requeues.
 A job that lost its directory to another is `abandoned`: it ends too, but saves nothing.
 """
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from types import FrameType, TracebackType
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopRequests:
@@ -28,6 +28,8 @@ class StopRequests:
     def __enter__(self) -> "StopRequests":
         if threading.current_thread() is threading.main_thread():
             for number in STOP_SIGNALS:
+                if signal.getsignal(number) == signal.SIG_IGN and number == signal.SIGHUP:
+                    continue  # nohup: the run is to outlive its terminal
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 

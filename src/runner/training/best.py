@@ -1,9 +1,12 @@
 """The best scores so far, and whether to go on looking for a better one."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 from runner.protocols import check_state_keys
+
+_NUM_SPARE = 100  # steps below the best that are known, should no better one have been saved
 
 
 def is_worth_saving(score: float, *, above: float | None, below: float | None) -> bool:
@@ -30,7 +33,19 @@ class Best:
     def steps(self) -> set[int]:
         """Return the steps whose checkpoints are worth keeping."""
         best = set() if self.step is None or not self._keep else {self.step}
-        return best | {int(step) for _, step in self._ranking}
+        return best | {int(step) for _, step in self._ranking[: self._keep]}
+
+    def kept_among(self, saved: Collection[int]) -> set[int]:
+        """Return the steps in `saved` that are worth keeping: the best of those that are there."""
+        there = [int(step) for _, step in self._ranking if step in saved]
+        return (self.steps & set(saved)) | set(there[: self._keep])
+
+    def best_among(self, saved: Collection[int]) -> int | None:
+        """Return the best step that is in `saved`; None if none is that was worth keeping."""
+        if self.step in saved:
+            return self.step
+        there = [int(step) for _, step in self._ranking if step in saved]
+        return there[0] if there and self._keep else None
 
     def update(self, value: float, *, step: int, counts: bool) -> bool:
         """Take a value and return whether its step is worth keeping; a warm-up does not count."""
@@ -42,7 +57,8 @@ class Best:
         else:
             self.evaluations_since += counts
         ranking = [*self._ranking, [value, step]]
-        self._ranking = sorted(ranking, key=lambda entry: self._sign * entry[0])[: self._keep]
+        self._ranking = sorted(ranking, key=lambda entry: self._sign * entry[0])
+        del self._ranking[self._keep + _NUM_SPARE :]
         return step in self.steps
 
     def state_dict(self) -> dict[str, Any]:

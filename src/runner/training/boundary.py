@@ -1,5 +1,8 @@
 """Go back to the boundary before a step that failed half-way."""
 
+from collections import defaultdict
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -13,8 +16,8 @@ class Boundary:
 
     def __init__(self, model: nn.Module, device: torch.device) -> None:
         self._device = device if device.type == "cuda" else None
-        self._buffers = list(model.buffers())
-        self._kept: list[Tensor] = [buffer.clone() for buffer in self._buffers]
+        self._buffers = _by_type(model.buffers())
+        self._kept = [[buffer.clone() for buffer in group] for group in self._buffers]
         self._state_of_host = torch.default_generator.get_state
         self._host = self._state_of_host()
         self._cuda: Tensor | None = None
@@ -24,8 +27,8 @@ class Boundary:
         self._host = self._state_of_host()
         if self._device is not None:
             self._cuda = torch.cuda.get_rng_state(self._device)
-        if self._buffers:
-            torch._foreach_copy_(self._kept, self._buffers)  # type: ignore[attr-defined]
+        for kept, buffers in zip(self._kept, self._buffers, strict=True):
+            torch._foreach_copy_(kept, buffers)  # type: ignore[attr-defined]
 
     @torch.no_grad()
     def go_back(self) -> None:
@@ -33,5 +36,20 @@ class Boundary:
         torch.set_rng_state(self._host)
         if self._device is not None and self._cuda is not None:
             torch.cuda.set_rng_state(self._cuda, self._device)
-        for buffer, kept in zip(self._buffers, self._kept, strict=True):
-            buffer.copy_(kept)
+        for kept, buffers in zip(self._kept, self._buffers, strict=True):
+            torch._foreach_copy_(buffers, kept)  # type: ignore[attr-defined]
+
+    @torch.no_grad()
+    def put_back_buffers(self, wanted: Tensor) -> None:
+        """Put the buffers back if `wanted` is 1 and not if it is 0, without reading it."""
+        for kept_ones, buffers in zip(self._kept, self._buffers, strict=True):
+            for kept, buffer in zip(kept_ones, buffers, strict=True):
+                buffer.copy_(torch.where(wanted.bool(), kept, buffer))
+
+
+def _by_type(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
+    """Return the tensors in groups of one type each, which are copied at once."""
+    groups: defaultdict[torch.dtype, list[Tensor]] = defaultdict(list)
+    for tensor in tensors:
+        groups[tensor.dtype].append(tensor)
+    return list(groups.values())

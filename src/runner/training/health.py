@@ -39,6 +39,7 @@ class Health:
         self._parts = parts
         self._averages = averages
         self._policy = parts.options.trainer.on_nonfinite
+        self._whole_windows_skipped = 0
         self._good_step = 0  # up to here the loss was finite
         self._checked_step = 0  # up to here the weights were, too
         self._rollbacks = 0
@@ -60,6 +61,8 @@ class Health:
 
     def accepts(self, means: dict[str, float], saver: CanRollBack, progress: Progress) -> bool:
         """Return whether a row with `means` is worth logging; else do what `check` does."""
+        if self._policy == "skip":
+            self._tell_of_skipped(means.get("skipped_share", 0.0), progress)
         if self._policy == "skip" or math.isfinite(means.get("loss", 0.0)):
             self._good_step, self._rollbacks = progress.step, 0
             return True
@@ -67,18 +70,34 @@ class Health:
         return False
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rollbacks": self._rollbacks}
+        return {"rollbacks": self._rollbacks, "windows_skipped": self._whole_windows_skipped}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        check_state_keys("health", state, ("rollbacks",))
+        check_state_keys("health", state, ("rollbacks", "windows_skipped"))
         self._rollbacks = state["rollbacks"]
+        self._whole_windows_skipped = state["windows_skipped"]
+
+    def begin_at(self, step: int) -> None:
+        """Say from where on losses are looked at: where this job begins."""
+        self._good_step = step
+
+    def _tell_of_skipped(self, share: float, progress: Progress) -> None:
+        if not share:
+            self._whole_windows_skipped = 0
+            return
+        where = f"between step {self._good_step} and step {progress.step}"
+        _log.warning("%.0f%% of the steps %s skipped: no finite gradient", 100 * share, where)
+        self._whole_windows_skipped = self._whole_windows_skipped + 1 if share == 1 else 0
+        if self._whole_windows_skipped == MOST_ROLLBACKS:
+            raise NonfiniteError(f"no step had a finite gradient any more, {where}")
 
     def _act(self, saver: CanRollBack, progress: Progress) -> None:
         where = f"the loss is no number between step {self._good_step} and step {progress.step}"
         if self._policy == "stop":
             raise NonfiniteError(
                 f"{where}: lower optimizer.lr, set trainer.max_grad_norm, or go on with "
-                "trainer.on_nonfinite=skip or rollback (also on resume)"
+                "trainer.on_nonfinite=skip, or rollback with checkpoint.every in steps (also on "
+                "resume)"
             )
         self._rollbacks += 1
         if self._rollbacks > MOST_ROLLBACKS:

@@ -47,7 +47,8 @@ from runner.training.recorder import Recorder
 from runner.training.saving import CALLBACK_PREFIX, Saver
 from runner.training.scores import Scores
 from runner.training.speed import Speedometer
-from runner.training.step import TrainingStep
+from runner.training.step import Stage, TrainingStep
+from runner.training.window import Rows, Window
 
 _log = logging.getLogger(__name__)
 
@@ -102,6 +103,13 @@ class TrainingLoop:
         self._speed = Speedometer()
         self._events = Events(parts.callbacks, self._fit_of(directory))
         self._recorder = Recorder(journal, self._progress, self._on_row)
+        self._window = Window(
+            self._averages,
+            self._speed,
+            parts.optimizer,
+            self._recorder,
+            every_steps=trainer.log_every_steps,
+        )
         self._evaluator = Evaluator(
             parts,
             recorder=self._recorder,
@@ -124,6 +132,7 @@ class TrainingLoop:
             options=checkpoint,
             ranks=parts.ranks,
             sync_journal=self._recorder.sync,
+            beat=beat,
         )
         self._restored_step: int | None = None
         self._test_values: dict[str, float] = {}
@@ -143,6 +152,7 @@ class TrainingLoop:
     def restore(self) -> None:
         """Go to where the newest checkpoint stands, if any; CheckpointError if it does not fit."""
         self._restored_step = self._saver.restore()
+        self._health.begin_at(self._progress.step)
         if self._restored_step is None and self._recorder.has_rows:
             _log.warning("no checkpoint is there: training starts again from step 0")
 
@@ -158,24 +168,24 @@ class TrainingLoop:
             outcome = "completed"
         except Interrupted:
             outcome = "preempted"
+            self._saver.finish()
             raise
         except Exception as error:
             self._save_after(error)
             raise
         finally:
-            try:
-                self._saver.wait()
-            finally:
-                self._events.tell_end(outcome)
+            self._close_loaders()
+            self._events.tell_end(outcome)
         return self.result
 
     def _begin(self) -> None:
+        progress = self._progress
         if self._restored_step is not None:
-            epoch = self._progress.fractional_epoch
-            _log.info("resumed step=%d epoch=%s", self._restored_step, epoch)
-            self._settle()
-        elif self._options.evaluate_at_start and self._can_evaluate:
+            _log.info("resumed step=%d epoch=%s", self._restored_step, progress.fractional_epoch)
+        wants_evaluation = self._options.evaluate_at_start and self._can_evaluate
+        if wants_evaluation and progress.step == 0 and not progress.is_evaluated:
             self._evaluate()
+        self._settle()
 
     def _train(self) -> None:
         progress, speed = self._progress, self._speed
@@ -194,13 +204,17 @@ class TrainingLoop:
                 batches=len(micro_batches), samples=samples, ends_epoch=self._data.is_epoch_over
             )
             # On a logged step the means wait for the device, which belongs to the training time.
-            means = self._averages.means() if self._is_logged_step() else {}
+            means = self._window.means(progress)
             progress.seconds += speed.pause()
             if self._options.schedule_every == "epoch" and progress.is_epoch_end:
                 self._parts.schedule.step()
-            is_better = bool(means) and self._log_window(means)
+            self._data.mark()
+            rows = self._close_window(means) if means else {}
+            self._step.stage = Stage.WHOLE  # from here on others are told, who may fail
+            if rows:
+                self._recorder.record(rows)
             self._events.tell("on_step_end")
-            self._settle(is_better=is_better)
+            self._settle()
         _log.info("training ended step=%d: %s", progress.step, reason)
 
     def _take(self, count: int) -> list[MicroBatch]:
@@ -212,7 +226,7 @@ class TrainingLoop:
                 self._stop()
             raise
 
-    def _settle(self, *, is_better: bool = False) -> None:
+    def _settle(self) -> None:
         """Do what is due at the boundary after a step; after a restart, what was left undone."""
         self._beat()
         if self._saver.is_writing:
@@ -223,13 +237,13 @@ class TrainingLoop:
         if self._agreement.is_to_stop:
             self._stop()
         if is_due(self._evaluate_every, self._progress) and not self._progress.is_evaluated:
-            is_better = self._evaluate() or is_better
-        if is_better or self._is_save_due(since_save):
+            self._evaluate()
+        if self._progress.wants_save or self._is_save_due(since_save):
             self._save(planned=True)
 
     def _finish(self) -> None:
         self._health.check(self._saver, self._progress)
-        self._log_rest()
+        self._window.record_rest()
         wants_evaluation = self._options.evaluate_at_end and self._can_evaluate
         if wants_evaluation and not self._progress.is_evaluated:
             self._evaluate()
@@ -249,8 +263,8 @@ class TrainingLoop:
             self._save(planned=False)
         self._agreement.obey()
 
-    def _evaluate(self) -> bool:
-        """Evaluate, let schedule and patience see the score; return whether it is worth a save."""
+    def _evaluate(self) -> None:
+        """Evaluate, let schedule and patience see the score."""
         self._health.check(self._saver, self._progress)
         try:
             values = self._evaluator.values_of(
@@ -259,13 +273,15 @@ class TrainingLoop:
         except Interrupted:  # given up: the next job does it again
             self._save(planned=False)
             raise
+        self._step.stage = Stage.UPDATING
         self._progress.evaluations += 1
         self._progress.evaluated_step = self._progress.step
         self._evaluation_values = values
-        is_better = self._scores.are_worth_saving("evaluation", values)
+        if self._scores.are_worth_saving("evaluation", values):
+            self._progress.wants_save = True
         if self._options.schedule_every == "evaluation":
             self._parts.schedule.step(self._scores.score_in(values))
-        return is_better
+        self._step.stage = Stage.WHOLE
 
     def _test(self) -> None:
         model, average = self._parts.model, self._parts.average.copy
@@ -278,27 +294,14 @@ class TrainingLoop:
                 model.load_state_dict(average.state_dict())
         self._test_values = self._evaluator.values_of("test", model, step=self._progress.step)
 
-    def _is_logged_step(self) -> bool:
-        every = self._options.log_every_steps
-        return every > 0 and self._progress.step % every == 0
-
-    def _log_window(self, means: dict[str, float]) -> bool:
-        """Log the means since the last row; return whether they are worth a checkpoint."""
+    def _close_window(self, means: dict[str, float]) -> Rows:
+        """Judge the means since the last row; return the rows to record, if any."""
         if not self._health.accepts(means, self._saver, self._progress):
-            return False
-        self._averages.reset()
-        values = self._log(means)
-        return self._scores.are_worth_saving("train", values)
-
-    def _log_rest(self) -> None:
-        """Log the steps since the last row; the averages stay, for a run that is trained longer."""
-        if self._options.log_every_steps and (means := self._averages.means()):
-            self._log(means)
-
-    def _log(self, means: dict[str, float]) -> dict[str, float]:
-        values = {**means, "lr": self._parts.optimizer.param_groups[0]["lr"]}
-        self._recorder.record({"speed": self._speed.take(), "train": values})
-        return values
+            return {}
+        rows = self._window.close(means)
+        if self._scores.are_worth_saving("train", rows["train"]):
+            self._progress.wants_save = True
+        return rows
 
     def _is_save_due(self, seconds_since_save: float) -> bool:
         step = self._progress.step
@@ -309,6 +312,7 @@ class TrainingLoop:
     def _save(self, *, planned: bool) -> None:
         """Save; not what a loss that is no number has spoilt."""
         if planned:
+            self._progress.wants_save = False
             self._health.check(self._saver, self._progress)
         elif not self._health.is_sound():
             _log.error("not saved step=%d: the loss is no number", self._progress.step)
@@ -319,14 +323,26 @@ class TrainingLoop:
 
     def _save_after(self, error: Exception) -> None:
         """Save the last boundary after an error, where this process knows it to be whole."""
+        try:
+            if self._can_save_after(error):
+                self._save(planned=False)
+            self._saver.wait()
+        except Exception:  # what ended the training is what the user is to hear of
+            _log.exception("nothing could be saved after the error that follows")
+
+    def _can_save_after(self, error: Exception) -> bool:
         if self._parts.ranks.are_several or not self._agreement.may_save:
-            return  # the other ranks stand elsewhere; or the directory is another job's
-        if isinstance(error, NonfiniteError) or self._step.is_torn:
+            return False  # the other ranks stand elsewhere; or the directory is another job's
+        if isinstance(error, NonfiniteError) or self._step.stage is Stage.UPDATING:
             _log.warning("not saved step=%d: the newest checkpoint counts", self._progress.step)
-            return
-        if self._step.is_running:
+            return False
+        if self._step.stage is Stage.COMPUTING:
             self._step.go_back()
-        self._save(planned=False)
+        return True
+
+    def _close_loaders(self) -> None:
+        for loader in self._parts.loaders.values():
+            loader.close()
 
     def _tell_of_checkpoints(self) -> None:
         for step in self._saver.committed():

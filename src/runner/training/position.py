@@ -11,14 +11,16 @@ from runner.training.progress import Progress
 class TrainingData:
     """Takes micro-batches from the epoch that `progress` is in.
 
-    Its state is where a stream stands on this rank; of other data, `progress` says it all.
+    Its state is where a stream stood on this rank at the last `mark`, after a whole step; of other
+    data, `progress` says it all.
     """
 
     def __init__(self, loader: Loader, progress: Progress) -> None:
         self._loader = loader
         self._progress = progress
+        self._is_stream = loader.num_batches is None
         self._epoch: Epoch | None = None
-        self._saved: dict[str, Any] = {}
+        self._marked: dict[str, Any] = {}
 
     def take(self, count: int) -> list[MicroBatch]:
         """Return the micro-batches of the next step, `count` or what is left of the epoch."""
@@ -27,30 +29,33 @@ class TrainingData:
         taken = self._epoch.take(count)
         if not taken:  # a stream that was left at its very end, before that was known
             self._progress.end_epoch()
+            self._marked = {}
             self._epoch = self._next_epoch()
             taken = self._epoch.take(count)
         return taken
-
-    def _next_epoch(self) -> Epoch:
-        state, self._saved = self._saved, {}
-        return self._loader.epoch(
-            self._progress.epoch, start=self._progress.batch, state=state or None
-        )
 
     @property
     def is_epoch_over(self) -> bool:
         """Return whether the micro-batches taken last were the last of their epoch."""
         return self._epoch is not None and self._epoch.is_over
 
+    def mark(self) -> None:
+        """Remember that the step on what was taken last is whole."""
+        if self._is_stream and self._epoch is not None:
+            self._marked = {} if self._epoch.is_over else self._epoch.state_dict()
+
     def state_dict(self) -> dict[str, Any]:
-        if self._epoch is None:
-            return {"stream": self._saved}
-        return {"stream": {} if self._epoch.is_over else self._epoch.state_dict()}
+        return {"stream": self._marked}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         check_state_keys("the data position", state, ("stream",))
-        self._epoch, self._saved = None, state["stream"]
+        self._epoch, self._marked = None, state["stream"]
 
     def merge_states(self, states: list[dict[str, Any]]) -> None:
         """Go on with another number of ranks: a stream stands at the same place on all of them."""
         self.load_state_dict(states[0])
+
+    def _next_epoch(self) -> Epoch:
+        return self._loader.epoch(
+            self._progress.epoch, start=self._progress.batch, state=self._marked or None
+        )

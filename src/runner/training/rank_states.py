@@ -40,7 +40,7 @@ def restore_rank_state(
     num_saved = store.num_ranks(step)
     own = store.read_rank(step, ranks.rank)
     if num_saved != ranks.count and ranks.is_main:
-        _log.warning("saved by %d ranks, going on with %d", num_saved, ranks.count)
+        _log.warning("number of ranks: saved by %d, going on with %d", num_saved, ranks.count)
     if own is not None:
         check_state_keys(f"rank {ranks.rank}", own.get("state", {}), parts)
     for name, part in parts.items():

@@ -8,6 +8,7 @@ What that thread has done is taken note of in the loop's thread, by `committed`,
 import logging
 import time
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ class Saver:
         options: CheckpointOptions,
         ranks: Ranks,
         sync_journal: Callable[[], None],
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._sync_journal = sync_journal
         self._store = store
@@ -81,7 +83,10 @@ class Saver:
         self._buffers = HostBuffers()
         self._optimizer = state.get("optimizer")
         self._parts = writer_for(model, self._optimizer, average, ranks=ranks)
-        self._writer: BackgroundWriter[_Write | None] = BackgroundWriter()
+        self._writer: BackgroundWriter[_Write | None] = BackgroundWriter(beat=beat)
+        self._reader: BackgroundWriter[int | None] = BackgroundWriter(beat=beat)
+        self._beat = beat
+        self._begun = -1  # the step of what was written last, or is being written
         self._committed: list[int] = []
         self._saved = (-1, 0)  # (step, evaluations) of the last checkpoint; rank 0 knows
         self._anchor: int | None = None  # where to roll back to: the last planned one
@@ -101,19 +106,20 @@ class Saver:
         if not self._options.enabled:
             return False
         start = time.monotonic()
-        self.wait()
+        self._wait_together()
         if not self._ranks.share(self._saved != (step, evaluations)):
             # Saved by an interruption where a straight run saves by plan: the same checkpoint.
             self._anchor = step if planned else self._anchor
             return False
         own_states = self._ranks.gather(rank_state(self._rank_state))
         self._parts.copy()
+        self._begun = step
         if self._parts.is_needed:
             self._join_writing(self._ranks.share(self._store.partial_path(step)))
         if self._ranks.is_main:
             anchor = step if planned else self._anchor
             snapshot = self._snapshot(own_states, anchor)
-            best = set(self._best.steps)
+            best = copy(self._best)  # as it is now, for the thread
             write = _Write(
                 step=step,
                 evaluations=evaluations,
@@ -132,22 +138,30 @@ class Saver:
     def committed(self) -> list[int]:
         """Return the steps committed since the last call; a write that failed is logged.
 
-        Only rank 0 hears of them.
+        Only rank 0 hears of them. RunError if what is to be saved cannot be written anywhere.
         """
-        self._note(self._writer.take(wait=False))
+        self._note(self._taken(wait=False))
         steps, self._committed = self._committed, []
         return steps
 
     def wait(self) -> None:
-        """Wait until nothing is being written."""
-        self._note(self._writer.take(wait=True))
+        """Wait until nothing is being written by this rank; RunError as in `committed`."""
+        self._note(self._taken(wait=True))
+
+    def finish(self) -> None:
+        """Wait until nothing is being written on any rank; all ranks call it.
+
+        A launcher takes the first rank that leaves for the sign to end the others.
+        """
+        self._wait_together()
+        self._ranks.meet()
 
     def wait_for_last(self, step: int, *, evaluations: int) -> None:
         """Wait until nothing is being written; RunError if the end of training is not saved.
 
         All ranks call it.
         """
-        self.wait()
+        self._wait_together()
         is_saved = self._ranks.share(self._saved == (step, evaluations))
         if self._options.enabled and not is_saved:
             raise RunError(
@@ -170,14 +184,15 @@ class Saver:
         return step
 
     def restore_best_weights(self) -> int | None:
-        """Load the weights of the best step into the model and return it; None if it is gone.
+        """Load the weights of the best step that is there into the model, and return it, if any.
 
         They are the averaged ones if there are any.
         """
-        self.wait()
-        step = self._by_rank_0(lambda: self._present(self._best.step))
+        self._wait_together()
+        step = self._by_rank_0(lambda: self._best.best_among(self._store.steps()))
         if step is not None:
             self._store.read_weights(step, self._model)
+            self._beat()
         return step
 
     def roll_back(self) -> int | None:
@@ -186,7 +201,7 @@ class Saver:
         Weights, averaged weights, optimizer (but not its learning rate and other settings) and
         scaler go back; all other state stays. All ranks call it.
         """
-        self.wait()
+        self._wait_together()
         step = self._by_rank_0(self._valid_anchor)
         if step is None:
             return None
@@ -198,9 +213,22 @@ class Saver:
             part.load_state_dict(saved)
         return step
 
+    def _wait_together(self) -> None:
+        self._writer.wait_together(self._ranks)
+        self.wait()
+
+    def _taken(self, *, wait: bool) -> _Write | None:
+        try:
+            return self._writer.take(wait=wait)
+        except Exception as error:
+            raise RunError(
+                f"the checkpoint of step {self._begun} cannot be written to {self._store.root}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
     def _read(self, step: int) -> dict[str, Any]:
         optimizer = self._optimizer if isinstance(self._optimizer, Optimizer) else None
-        return self._store.read(step, self._model, self._average, optimizer)
+        return self._store.read(step, self._model, self._average, optimizer, beat=self._beat)
 
     def _snapshot(self, own_states: list[dict[str, Any]], anchor: int | None) -> Snapshot:
         whole = not self._parts.is_needed
@@ -215,16 +243,20 @@ class Saver:
         copied = self._buffers.copy(parts)
         return Snapshot(**copied, num_bytes=self._buffers.num_bytes + self._parts.num_bytes)
 
-    def _written(
-        self, write: _Write, snapshot: Snapshot, anchor: int | None, best: set[int]
-    ) -> _Write:
+    def _written(self, write: _Write, snapshot: Snapshot, anchor: int | None, best: Best) -> _Write:
         """Commit a snapshot, then delete old ones; in the writing thread."""
         start = time.monotonic()
         error = None
         try:
             self._sync_journal()  # a checkpoint builds on the rows before it
             self._buffers.wait()
-            self._store.write(write.step, snapshot, add=self._parts.write)
+            get_on = self._writer.get_on
+            self._store.write(
+                write.step,
+                snapshot,
+                add=lambda directory: self._parts.write(directory, get_on),
+                beat=get_on,
+            )
         except OSError as raised:
             error = raised
         else:
@@ -238,24 +270,26 @@ class Saver:
 
         def write() -> None:
             try:
-                self._parts.write(directory)
+                self._parts.write(directory, self._writer.get_on)
             except OSError as error:
                 _log.error("checkpoint failed: %s; training goes on", error)
 
         if not self._ranks.is_main:
             self._writer.start(write)
 
-    def _delete_old(self, anchor: int | None, best: set[int]) -> None:
+    def _delete_old(self, anchor: int | None, best: Best) -> None:
+        saved = self._store.steps()
         doomed = steps_to_delete(
-            self._store.steps(),
+            saved,
             keep_last=self._options.keep_last,
-            best=best,
+            best=best.kept_among(saved),
             anchor=anchor,
             every_steps=self._options.keep_every_steps,
         )
         for step in doomed:
             try:
                 self._store.delete(step)
+                self._writer.get_on()
             except OSError as error:
                 _log.warning("an old checkpoint stays step=%d: %s", step, error)
 
@@ -274,29 +308,30 @@ class Saver:
         )
 
     def _newest(self) -> int | None:
-        step = self._store.newest_valid()
-        if step is None and (lost := self._store.steps()):
+        step = self._store.newest_valid(beat=self._reader.get_on)
+        if step is None and (lost := self._store.folders()):
             raise CheckpointError(
                 f"all checkpoints in {self._store.root} are damaged (steps {lost}): "
                 "start again in a new directory"
             )
         return step
 
-    def _present(self, step: int | None) -> int | None:
-        return step if step in self._store.steps() else None
-
     def _valid_anchor(self) -> int | None:
         anchor = self._anchor
-        return anchor if anchor is not None and self._store.is_valid(anchor) else None
+        if anchor is None or not self._store.is_valid(anchor, beat=self._reader.get_on):
+            return None
+        return anchor
 
     def _by_rank_0(self, decide: Callable[[], int | None]) -> int | None:
         """Return what rank 0 decides on every rank, or raise its CheckpointError there."""
         step, error = None, None
         if self._ranks.is_main:
-            try:
-                step = decide()
-            except CheckpointError as raised:
-                error = str(raised)
+            self._reader.start(decide)
+        self._reader.wait_together(self._ranks)
+        try:
+            step = self._reader.take(wait=True)
+        except CheckpointError as raised:
+            error = str(raised)
         step, error = self._ranks.share((step, error))
         if error is not None:
             raise CheckpointError(error)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from runner.data.data import Batch
-from runner.errors import RunError
+from runner.errors import CheckpointError, RunError
 from runner.protocols import check_state_keys
 from runner.runtime.ranks import Ranks
 
@@ -24,7 +24,8 @@ class Splitting:
     norm) and dropout. The number is part of every checkpoint: a resumed run does the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_possible: bool = True) -> None:
+        self._is_possible = is_possible
         self.num_pieces = 1
 
     def pieces(self, batch: Batch, size: int) -> list[Batch]:
@@ -38,14 +39,17 @@ class Splitting:
             if stop > start
         ]
 
-    def double(self, error: BaseException | None, *, size: int, ranks: Ranks) -> bool:
+    def grow(self, error: BaseException | None, *, size: int, ranks: Ranks) -> bool:
         """Use more pieces if a rank ran out of memory, and return whether; all ranks call this.
 
-        Raises RunError when single samples do not fit.
+        `size` is that of the largest micro-batch here. Raises RunError when single samples do not
+        fit.
         """
-        if not ranks.largest(torch.tensor([float(error is not None)])).item():
+        facts = torch.tensor([error is not None, size], dtype=torch.float64)
+        is_out, largest = ranks.largest(facts).tolist()
+        if not is_out:
             return False
-        if self.num_pieces >= size:
+        if self.num_pieces >= largest:
             raise RunError(
                 "out of memory with a single sample: use a smaller model, smaller samples or "
                 "precision=bf16"
@@ -61,12 +65,17 @@ class Splitting:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         check_state_keys("splitting", state, ("num_pieces",))
+        if state["num_pieces"] > 1 and not self._is_possible:
+            raise CheckpointError(
+                "this run computes its micro-batches in pieces since memory ran out, which does "
+                "not go with hardware.sharding=fsdp: leave hardware.sharding as it was"
+            )
         self.num_pieces = state["num_pieces"]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether torch raised `error` since it got no memory, on a GPU or on the host."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(w in str(error) for w in _WORDS_ON_THE_CPU)
 

@@ -5,6 +5,7 @@ Nothing here waits for the device: values to log stay there until they are asked
 
 import math
 from collections.abc import Sequence
+from enum import Enum
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +30,19 @@ _AUGMENTATION = 0x617567  # keeps its random numbers apart from those of the sam
 _Outcome = tuple[dict[str, Tensor], int]  # values to log, and their weight
 
 
+class Stage(Enum):
+    """How far a step is: what an error in the middle of it leaves behind."""
+
+    WHOLE = "at a boundary between two steps"
+    COMPUTING = "weights and optimizer are those of the last boundary"
+    UPDATING = "the state is that of no boundary"
+
+
 class TrainingStep:
     """Callable: one optimizer update over the micro-batches it is given.
 
-    While it `is_running`, an error leaves it half-way; while it `is_torn`, within the update, the
-    weights are those of no step.
+    It leaves `stage` at UPDATING: the step is whole when what belongs to it (schedule, counters) is
+    done too, and the loop says so.
     """
 
     def __init__(self, parts: Parts, averages: Averages) -> None:
@@ -48,36 +57,48 @@ class TrainingStep:
         self._max_grad_norm = trainer.max_grad_norm
         self._seed = parts.options.seed
         self._splits = trainer.on_out_of_memory == "split"
-        self.splitting = Splitting()
+        self.splitting = Splitting(is_possible=not self._gradients.needs_every_rank)
         self._skip: SkipNonfinite | None = None
         if trainer.on_nonfinite == "skip" and not parts.precision.scaler.is_enabled():
             self._skip = SkipNonfinite(parts.optimizer, parts.device)
-        self.is_running = self.is_torn = False
+        # Several ranks cannot go back alone: they need it to begin a step again, or to skip one.
+        self._marks = not parts.ranks.are_several or self._splits or self._skip is not None
+        self.stage = Stage.WHOLE
 
     def __call__(self, micro_batches: Sequence[MicroBatch], *, step: int) -> None:
         """Update the weights once.
 
         The gradient is that of the mean over the targets of all micro-batches on all ranks.
         """
-        self._boundary.mark()
-        self.is_running = True
+        if self._marks:
+            self._boundary.mark()
+        self.stage = Stage.COMPUTING
         outcomes = self._gradients_of(micro_batches, step)
         for values, weight in outcomes:
             self._averages.add(values, weight=weight)
         self._sync_buffers()
-        self.is_torn = True
+        self.stage = Stage.UPDATING
         self._update()
-        self.is_running = self.is_torn = False
 
     def go_back(self) -> None:
-        """After an error in the middle of a step, be at the boundary before it."""
+        """After an error while COMPUTING, be at the boundary before the step."""
         self._forget_gradients()
         self._boundary.go_back()
+        self.stage = Stage.WHOLE
 
     def _gradients_of(self, micro_batches: Sequence[MicroBatch], step: int) -> list[_Outcome]:
-        if not self._splits:
-            return self._backward(micro_batches, step)
-        # Until all ranks have come through, no gradient travels: another attempt may follow.
+        """Leave in `.grad` the gradient of the step, and return what to log."""
+        if self._splits:
+            outcomes = self._backward_in_pieces(micro_batches, step)
+        else:
+            outcomes = self._backward(micro_batches, step)
+        if self._is_weighted(micro_batches):
+            num_targets = sum(weight for _, weight in outcomes)
+            self._divide_gradients(self._gradients.finish(num_targets))
+        return outcomes
+
+    def _backward_in_pieces(self, micro_batches: Sequence[MicroBatch], step: int) -> list[_Outcome]:
+        """Do the same in as many pieces as fit; no gradient travels until all ranks are through."""
         while True:
             error, outcomes = None, []
             try:
@@ -87,31 +108,34 @@ class TrainingStep:
                     raise
                 error = caught.with_traceback(None)  # its frames hold the memory that is missing
             size = max(micro.num_samples for micro in micro_batches)
-            if not self.splitting.double(error, size=size, ranks=self._parts.ranks):
+            if not self.splitting.grow(error, size=size, ranks=self._parts.ranks):
                 return outcomes
             self.go_back()
+            self.stage = Stage.COMPUTING
 
     def _backward(
         self, micro_batches: Sequence[MicroBatch], step: int, *, travels: bool = True
     ) -> list[_Outcome]:
-        """Leave in `.grad` the gradient of the step, and return what to log."""
-        is_weighted = (
-            len(micro_batches) > 1 or self._parts.ranks.are_several or self.splitting.num_pieces > 1
-        )
+        is_weighted = self._is_weighted(micro_batches)
         outcomes: list[_Outcome] = []
         last = len(micro_batches) - 1
         for position, micro in enumerate(micro_batches):
             if not micro.counts and not self._gradients.needs_every_rank:
                 continue
+            batch = self._prepare(micro, step, position)
+            *pieces, last_piece = self.splitting.pieces(batch, micro.num_samples)
+            for piece in pieces:
+                outcomes += self._backward_of(piece, is_weighted, counts=micro.counts)
             if position == last and travels:
                 self._gradients.begin()
-            batch = self._prepare(micro, step, position)
-            for piece in self.splitting.pieces(batch, micro.num_samples):
-                outcomes += self._backward_of(piece, is_weighted, counts=micro.counts)
-        if is_weighted:
-            num_targets = sum(weight for _, weight in outcomes)
-            self._divide_gradients(self._gradients.finish(num_targets))
+            outcomes += self._backward_of(last_piece, is_weighted, counts=micro.counts)
         return outcomes
+
+    def _is_weighted(self, micro_batches: Sequence[MicroBatch]) -> bool:
+        """Return whether a loss is one of several, weighted by its targets."""
+        return (
+            len(micro_batches) > 1 or self._parts.ranks.are_several or self.splitting.num_pieces > 1
+        )
 
     def _prepare(self, micro: MicroBatch, step: int, position: int) -> Batch:
         parts = self._parts
@@ -137,18 +161,19 @@ class TrainingStep:
 
     def _update(self) -> None:
         optimizer, scaler = self._parts.optimizer, self._parts.precision.scaler
+        is_bad = None
         if self._max_grad_norm is not None or self._skip is not None:
             scaler.unscale_(optimizer)
             largest = math.inf if self._max_grad_norm is None else self._max_grad_norm
             norm = clip_gradients(self._parameters, largest)
             self._log_once("grad_norm", norm)
-            if self._skip is not None:
-                is_bad = (~norm.isfinite()).float()
-                self._log_once("skipped_share", is_bad)
-                if not self._skip.allows(is_bad):
-                    return self._forget_gradients()
-        scaler.step(optimizer)
-        scaler.update()
+            is_bad = (~norm.isfinite()).float() if self._skip is not None else None
+        if self._skip is None or is_bad is None or self._skip.allows(is_bad):
+            scaler.step(optimizer)
+            scaler.update()
+        if is_bad is not None:  # what the forward pass has put into running means goes, too
+            self._log_once("skipped_share", is_bad)
+            self._boundary.put_back_buffers(is_bad)
         self._forget_gradients()
         self._parts.average.update()
 

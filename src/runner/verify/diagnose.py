@@ -51,13 +51,14 @@ _OF_STRAIGHT_RUNS = {
     FIRST_WEIGHTS: _Cause(
         "the model draws its first weights from random numbers that no seed reaches",
         "draw them with torch, numpy or random, which runner seeds before the model is built; not "
-        "with random.SystemRandom, os.urandom, the time or the order of a set",
+        "with a generator of your own (np.random.default_rng, torch.Generator, random.Random) that "
+        "is not seeded, random.SystemRandom, os.urandom, the time or the order of a set",
     ),
     SAMPLES: _Cause(
         "unseeded randomness in the data: the dataset, its collate function or the task's prepare",
         "draw random numbers with torch, numpy or random, which runner seeds before each sample; "
-        "not with random.SystemRandom, os.urandom, a generator seeded by the clock, or the order "
-        "of a set or of os.listdir",
+        "not with a generator of your own (np.random.default_rng, torch.Generator, random.Random), "
+        "random.SystemRandom, os.urandom, the clock, or the order of a set or of os.listdir",
     ),
     BATCHES: _Cause(
         "unseeded randomness in the augmentation (data.augment): it got equal samples",

@@ -1,5 +1,6 @@
 """Two ways to show where training stands: a bar on a terminal, plain lines elsewhere."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
@@ -71,8 +72,9 @@ class LineView:
 
     def _write(self, facts: dict[str, str]) -> None:
         line = " ".join(f"{name}={fact}" for name, fact in facts.items() if fact)
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        with suppress(BrokenPipeError):  # nobody reads any more, as behind `| head`: train on
+            self._stream.write(line + "\n")
+            self._stream.flush()
 
 
 def short(value: float | None) -> str:
