@@ -194,7 +194,7 @@ def test_an_empty_split_and_an_unknown_metric_are_told(tmp_path: Path) -> None:
     empty = TensorDataset(torch.zeros(0, 8), torch.zeros(0, dtype=torch.int64))
     with pytest.raises(DataError, match="train split is empty"):
         train(tmp_path / "a", tiny_options(), data=tiny_data(train=empty))
-    with pytest.raises(ConfigError, match="did you mean 'accuracy'"):
+    with pytest.raises(ConfigError, match="did you mean 'evaluation.accuracy'"):
         train(tmp_path / "b", tiny_options(best_metric="evaluation.acuracy"))
 
 

@@ -145,7 +145,7 @@ def test_fewer_ranks_take_over_the_sums_of_all(
 ) -> None:
     store = save_as(3, tmp_path)
     assert restored(store, ALONE) == {"loss": [4.5, 9]}
-    assert "saved by 3 ranks, going on with 1" in caplog.text
+    assert "saved by 3, going on with 1" in caplog.text
 
 
 def test_a_rank_that_was_not_there_has_random_numbers_of_its_own_and_the_same_again(
