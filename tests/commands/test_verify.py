@@ -77,3 +77,17 @@ def test_a_run_that_fails_is_told_with_its_last_words_and_kept(
     assert "the straight run failed with exit code 2" in done.stderr
     assert "nowhere" in done.stderr
     assert str(tmp_path) in done.stdout
+
+
+def test_what_differs_is_told_by_the_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.cli.verify._verify", lambda *_: False)
+    assert call("verify-resume", "+experiment=digits", cwd=tmp_path).returncode == 1
+    monkeypatch.setattr("runner.cli.verify._verify", lambda *_: True)
+    assert call("verify-resume", "+experiment=digits", cwd=tmp_path).returncode == 0
+
+
+def test_nothing_to_resume_from_is_told(tmp_path: Path) -> None:
+    done = call("verify-resume", "+experiment=digits", "checkpoint=off", cwd=tmp_path)
+    assert done.returncode == 2 and "checkpoint=off saves nothing" in done.stderr
