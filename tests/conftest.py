@@ -1,6 +1,7 @@
 """Options and settings of all tests."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The processes that tests start find runner as pytest does.
 _paths = [str(Path(__file__).parents[1] / "src"), os.environ.get("PYTHONPATH", "")]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, _paths))
+
+# Under nohup it is ignored, which runner respects, and inherited by what the tests start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 KINDS = ("slow", "slurm")
 
