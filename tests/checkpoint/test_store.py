@@ -319,3 +319,15 @@ def test_others_may_read_what_they_may_read_in_the_directory(tmp_path: Path) -> 
     path = CheckpointStore(tmp_path).write(1, snapshot_of(nn.Linear(2, 2)))
     modes = {file.stat().st_mode & 0o777 for file in path.iterdir()}
     assert modes == {path.stat().st_mode & 0o666}
+
+
+class OwnKind:
+    """Pickled without complaint, and refused by a reader that runs no code."""
+
+
+def test_a_state_that_could_never_be_read_back_is_refused_by_name(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    state = {"steps": [1, torch.zeros(2)], "kept": OwnKind()}
+    with pytest.raises(CheckpointError, match=r"the state of callbacks\.mine could not be read"):
+        store.write(1, snapshot_of(nn.Linear(2, 2), **{"callbacks.mine": state}))
+    assert store.steps() == []
