@@ -1,6 +1,6 @@
 """The frozen config of a run: made when it starts, read and changed in its layout later."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,14 @@ def freeze(cfg: DictConfig, *, threads: int | None = None) -> dict[str, Any]:
     if isinstance(hardware, dict) and hardware.get("threads") is None:
         hardware["threads"] = threads or available_threads(_ranks_here(cfg))
     return frozen  # type: ignore[return-value]
+
+
+def from_frozen(frozen: Mapping[str, Any]) -> DictConfig:
+    """Return a frozen config as a config that can be validated."""
+    resolvers.register()
+    cfg = OmegaConf.create(dict(frozen))
+    OmegaConf.set_struct(cfg, True)
+    return cfg
 
 
 def load_frozen(path: Path, overrides: Sequence[str] = ()) -> DictConfig:

@@ -151,6 +151,28 @@ class DebugOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """How a sweep (`-m`) is named, checked and continued; no part of any single run."""
+
+    name: str | None = None  # of its folder; null: the swept keys and a hash of the base config
+    retry: str = "failed"  # of earlier starts: failed | none | all (cancelled and pruned ones too)
+    check: str = "full"  # before the start: full | config | none
+    check_timeout: str = "2 minutes"  # of the trial step of one model, data and task
+    check_memory_gib: float | None = None
+    keep_best: int | None = None  # runs that keep their checkpoints; null: all
+
+    def __post_init__(self) -> None:
+        refuse(
+            _is_folder("sweep.name", self.name),
+            one_of("sweep.retry", self.retry, ("failed", "none", "all")),
+            one_of("sweep.check", self.check, ("full", "config", "none")),
+            is_duration("sweep.check_timeout", self.check_timeout, tuple(SECONDS_PER_UNIT)),
+            above_zero("sweep.check_memory_gib", self.check_memory_gib, "null: no limit"),
+            at_least("sweep.keep_best", self.keep_best, 1, "null: all"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """All knobs of one run; what the Python `Trainer` takes."""
 
@@ -183,6 +205,12 @@ LAYOUT_KEYS = (
     "callbacks",
     "output_dir",
 )
+
+
+def _is_folder(key: str, name: str | None) -> str | None:
+    if name is None or (name not in (".", "..") and re.fullmatch(r"[^/\\]+", name)):
+        return None
+    return f"{key} must be the name of a folder, got {name!r}"
 
 
 def _is_metric(key: str, name: str) -> str | None:

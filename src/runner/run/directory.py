@@ -48,6 +48,10 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"  # a link, with checkpoint.dir
 
+    @property
+    def console(self) -> Path:
+        return self.logs / "console.log"  # what a job of a sweep prints
+
     def log_of_rank(self, rank: int) -> Path:
         return self.logs / f"rank_{rank}.log"
 

@@ -1,0 +1,48 @@
+"""Where everything of a sweep lies: the only file that knows a file name inside its directory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.run.directory import RunDirectory
+
+FORMAT_VERSION = 1  # written into sweep.json; a directory of a newer format is refused
+
+
+@dataclass(frozen=True)
+class SweepDirectory:
+    """The paths of one sweep; nothing is created by naming them."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        return self.path / "sweep.json"
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.jsonl"
+
+    @property
+    def lease(self) -> Path:
+        return self.path / "lease.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "sweep.log"
+
+    @property
+    def study(self) -> Path:
+        return self.path / "study.log"  # Optuna's journal
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    def job(self, number: int) -> RunDirectory:
+        """Return the directory of the run with this number."""
+        return RunDirectory(self.path / str(number))
+
+
+def is_sweep(path: Path) -> bool:
+    """Return whether `path` is the directory of a sweep."""
+    return SweepDirectory(path).record.is_file()

@@ -1,0 +1,66 @@
+"""`sweep.json`: what a sweep is, and every start of it."""
+
+import json
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runner.errors import RunError
+from runner.files import write_json_atomically
+from runner.sweeps.directory import FORMAT_VERSION, SweepDirectory
+
+
+@dataclass(kw_only=True)
+class SweepRecord:
+    """What a sweep is; the same from its first start on, but for `starts` and `total`."""
+
+    key: str  # see identity.py
+    name: str  # of the runs: the config key `name`
+    swept: list[str]  # the keys that it varies, as in the config: "optimizer.lr", "model"
+    base: dict[str, Any]  # the frozen base config
+    kind: str = "grid"  # grid | random | optuna
+    arguments: list[str] = field(default_factory=list)  # the overrides that define it
+    best_metric: str = "evaluation.loss"
+    best_mode: str = "min"
+    objectives: dict[str, str] = field(default_factory=dict)  # of several: name -> min | max
+    total: int | None = None  # runs that it has in all, done or not; None: not known
+    options: dict[str, Any] = field(default_factory=dict)  # the node `sweep`
+    sweeper: dict[str, Any] = field(default_factory=dict)  # the node `hydra.sweeper`
+    launcher: dict[str, Any] = field(default_factory=dict)  # the node `hydra.launcher`
+    starts: list[dict[str, Any]] = field(default_factory=list)  # see `start_entry`
+
+
+def start_entry(*, command: list[str], code: dict[str, str | None]) -> dict[str, Any]:
+    """Return what is known of one start of a sweep."""
+    return {
+        "command": command,
+        "code": code,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "time": round(time.time(), 3),
+    }
+
+
+def read_record(directory: SweepDirectory) -> SweepRecord:
+    """Return what the directory says; RunError for what is no sweep or of a newer format."""
+    try:
+        content = json.loads(directory.record.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{directory.path} is no sweep: {directory.record.name}: {error}") from error
+    version = content.pop("format_version", 0)
+    if version > FORMAT_VERSION:
+        raise RunError(
+            f"{directory.path} has format {version}, this runner reads up to {FORMAT_VERSION}: "
+            "use a newer runner"
+        )
+    try:
+        return SweepRecord(**content)
+    except TypeError as error:
+        raise RunError(f"{directory.record} is damaged: {error}") from error
+
+
+def write_record(directory: SweepDirectory, record: SweepRecord) -> None:
+    """Replace sweep.json."""
+    write_json_atomically(directory.record, {"format_version": FORMAT_VERSION, **asdict(record)})
