@@ -1,0 +1,216 @@
+"""Runs the jobs of any Hydra application in the local pool.
+
+Each is composed here, so that what is edited while it waits changes nothing.
+"""
+
+import logging
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import (
+    JobReturn,
+    JobStatus,
+    configure_log,
+    filter_overrides,
+    setup_globals,
+)
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from runner.cli.jobs import Jobs
+from runner.cli.sweeps.launched import LaunchedJob, pickled_hydra
+from runner.config.duration import SECONDS_PER_UNIT, parse
+from runner.errors import ConfigError
+from runner.run.directory import RunDirectory
+from runner.runtime.signals import StopRequests
+from runner.sweeps.local.gpus import visible_gpus
+from runner.sweeps.local.pool import LocalPool
+from runner.sweeps.local.slots import Slots
+from runner.sweeps.pool import Ended, Limits, Pool
+
+TORCH = ("torch", "torch._dynamo")  # the latter comes with the first optimizer: a second or more
+TRAINING_MODULES = (*TORCH, "runner.job.ordered")
+
+_LOOK_SECONDS = 0.2  # between two looks for a signal to this process
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LauncherOptions:
+    """The node `hydra.launcher` of the launcher `local`; ConfigError for what cannot be."""
+
+    slots: int | None = None
+    jobs_per_gpu: int = 1
+    retries: int = 3
+    time_limit: str | None = None
+    grace: str = "30 seconds"
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"hydra.launcher.{name} must be >= {least}, got {value}"
+            for name, value, least in (
+                ("slots", self.slots, 1),
+                ("jobs_per_gpu", self.jobs_per_gpu, 1),
+                ("retries", self.retries, 0),
+            )
+            if value is not None and value < least
+        ]
+        for name, text in (("time_limit", self.time_limit), ("grace", self.grace)):
+            try:
+                _seconds(text)
+            except ConfigError as error:
+                problems.append(f"hydra.launcher.{name}: {error}")
+        if problems:
+            raise ConfigError(*problems)
+
+    @property
+    def limits(self) -> Limits:
+        """Return what each job may use."""
+        return Limits(seconds=_seconds(self.time_limit))
+
+    def open_pool(self, *, preload: Sequence[str]) -> LocalPool:
+        """Return a new pool, which imports the modules `preload` for its jobs; close it."""
+        slots = Slots(self.slots, gpus=visible_gpus(), jobs_per_gpu=self.jobs_per_gpu)
+        return LocalPool(slots, preload=preload, grace_seconds=_seconds(self.grace) or 0.0)
+
+
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else parse(text, units=tuple(SECONDS_PER_UNIT)).seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """A Hydra application that was started with --multirun."""
+
+    config: DictConfig
+    context: HydraContext
+    function: TaskFunction
+
+    @property
+    def jobs(self) -> Jobs | None:
+        """Return the jobs of runner's own command line; None for another application."""
+        owner = getattr(self.function, "__self__", None)
+        return owner if isinstance(owner, Jobs) else None
+
+
+def launch(
+    job_overrides: Sequence[Sequence[str]],
+    *,
+    first: int,
+    application: Application,
+    options: LauncherOptions,
+) -> list[JobReturn]:
+    """Run a job for each of `job_overrides`, numbered from `first`; return what they returned.
+
+    A stop signal is passed on to the jobs, which get the time to save; then this process ends.
+    """
+    setup_globals()
+    hydra = application.config.hydra
+    configure_log(hydra.hydra_logging, hydra.verbose)
+    Path(str(hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+    with (
+        StopRequests() as stop,
+        tempfile.TemporaryDirectory(prefix="runner_launch_") as folder,
+        closing(options.open_pool(preload=_modules_of(application))) as pool,
+    ):
+        batch = _Batch(application, pool, limits=options.limits, folder=Path(folder), stop=stop)
+        returned = batch.run(job_overrides, first=first)
+    if stop.received is not None:
+        stop.forward()
+        raise (
+            KeyboardInterrupt if stop.received == signal.SIGINT else SystemExit(128 + stop.received)
+        )
+    return returned
+
+
+def _modules_of(application: Application) -> tuple[str, ...]:
+    """Return what the jobs will import, as far as that can be known."""
+    if application.jobs is not None:
+        return (__name__, *TRAINING_MODULES)
+    return (__name__, *(TORCH if "torch" in sys.modules else ()))
+
+
+class _Batch:
+    """The jobs of one call of `launch`."""
+
+    def __init__(
+        self,
+        application: Application,
+        pool: Pool,
+        *,
+        limits: Limits,
+        folder: Path,
+        stop: StopRequests,
+    ) -> None:
+        self._application = application
+        self._pool = pool
+        self._limits = limits
+        self._folder = folder
+        self._stop = stop
+        self._hydra = pickled_hydra(application.context, application.function)
+        self._running: dict[int, LaunchedJob] = {}
+        self._returned: dict[int, JobReturn] = {}
+
+    def run(self, job_overrides: Sequence[Sequence[str]], *, first: int) -> list[JobReturn]:
+        """Run all, or fewer if a stop was asked for; the pool lets those wait that have no room."""
+        _log.info("Launching %d jobs locally", len(job_overrides))
+        for number, overrides in enumerate(job_overrides, first):
+            if self._stop.received is None:
+                self._submit(number, overrides)
+                self._collect(self._pool.poll(0.0))
+        while self._running and self._stop.received is None:
+            self._collect(self._pool.poll(_LOOK_SECONDS))
+        return [self._returned[number] for number in sorted(self._returned)]
+
+    def _submit(self, number: int, overrides: Sequence[str]) -> None:
+        _log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
+        job = self._compose(number, overrides)
+        self._running[number] = job
+        self._pool.submit(
+            number, job, log=job.log, slots=self._slots_of(job.config), limits=self._limits
+        )
+
+    def _compose(self, number: int, overrides: Sequence[str]) -> LaunchedJob:
+        application = self._application
+        config = application.context.config_loader.load_sweep_config(
+            application.config, list(overrides)
+        )
+        with open_dict(config):
+            config.hydra.job.id = number
+            config.hydra.job.num = number
+        before = HydraConfig.instance().cfg
+        HydraConfig.instance().set_config(config)
+        try:
+            folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
+        finally:
+            HydraConfig.instance().cfg = before
+        return LaunchedJob(
+            hydra=self._hydra,
+            config=config,
+            log=RunDirectory(folder).logs / "console.log",
+            result=self._folder / str(number),
+        )
+
+    def _slots_of(self, config: DictConfig) -> int:
+        if self._application.jobs is None:
+            return 1
+        return OmegaConf.select(config, "hardware.num_processes") or 1
+
+    def _collect(self, ended: Sequence[Ended]) -> None:
+        for end in ended:
+            job = self._running.pop(end.number)
+            returned = job.returned(end)
+            self._returned[end.number] = returned
+            failed = returned.status == JobStatus.FAILED
+            error = returned._return_value if failed else None
+            if (jobs := self._application.jobs) is not None:
+                jobs.ended_elsewhere(f"job {end.number} ({' '.join(job.overrides)})", error)
+            elif failed:
+                _log.error("#%d failed: %s", end.number, error)

@@ -1,0 +1,9 @@
+import pytest
+
+from runner.cli import launching
+
+
+@pytest.fixture(autouse=True)
+def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no server import torch only because another test has."""
+    monkeypatch.setattr(launching, "TORCH", ())
