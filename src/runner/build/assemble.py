@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from runner.build.debugging import apply_debug, debug_data
-from runner.build.plan import check_metric, check_plan, plan_training
+from runner.build.plan import check_metric, plan_schedule
 from runner.config.checks import refuse
 from runner.config.options import LoaderOptions, Options
 from runner.data.data import Data, is_map_style
@@ -21,11 +21,7 @@ from runner.data.fingerprint import fingerprint
 from runner.data.loader import Loader, evaluation_loader, train_loader
 from runner.data.stream import check_stream
 from runner.errors import DataError
-from runner.optim.optimization import (
-    OptimizerFactory,
-    SchedulerFactory,
-    build_schedule,
-)
+from runner.optim.optimization import OptimizerFactory, SchedulerFactory
 from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.sharding import shard
@@ -70,9 +66,7 @@ def assemble(
     average = _average(model, averaged, options)  # sharded modules have other parameters
     if not isinstance(optimizer, Optimizer):
         optimizer = optimizer(model.parameters())
-    plan = plan_training(loaders["train"], scheduler, options)
-    schedule = build_schedule(scheduler, optimizer, total_steps=plan.schedule_steps)
-    check_plan(options, schedule, plan, loaders)
+    schedule, plan = plan_schedule(optimizer, scheduler, options, loaders)
     return Parts(
         model=model,
         task=task,

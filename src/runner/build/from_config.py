@@ -5,19 +5,30 @@ from collections.abc import Mapping
 import torch
 
 from runner.build.assemble import assemble
+from runner.build.pruning import with_pruning
 from runner.config.instantiate import instantiate
 from runner.config.run_config import RunConfig
 from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.seeds import seed_everything
+from runner.sweeps.search.pruning import Pruning
 from runner.trackers.tracker import Tracker
 from runner.training.parts import Parts
 
 
-def build_parts(config: RunConfig, device: torch.device, ranks: Ranks = ALONE) -> Parts:
-    """Return what `config` describes, on `device`; the seed decides the first weights."""
+def build_parts(
+    config: RunConfig,
+    device: torch.device,
+    ranks: Ranks = ALONE,
+    *,
+    pruning: Pruning | None = None,
+) -> Parts:
+    """Return what `config` describes, on `device`; the seed decides the first weights.
+
+    `pruning` lets a search end the training early.
+    """
     seed_everything(config.seed)
     scheduler = config.scheduler
-    return assemble(
+    parts = assemble(
         data=instantiate(config.data, "data"),
         model=instantiate(config.model, "model"),
         task=instantiate(config.task, "task"),
@@ -30,6 +41,7 @@ def build_parts(config: RunConfig, device: torch.device, ranks: Ranks = ALONE) -
         device=device,
         ranks=ranks,
     )
+    return parts if pruning is None else with_pruning(parts, pruning)
 
 
 def build_trackers(config: RunConfig) -> Mapping[str, Tracker]:

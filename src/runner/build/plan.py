@@ -4,10 +4,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from torch.optim import Optimizer
+
 from runner.config.options import Options, TrainerOptions
 from runner.data.loader import Loader
 from runner.errors import ConfigError, did_you_mean
-from runner.optim.optimization import Schedule, SchedulerFactory, asks_for_total_steps
+from runner.optim.optimization import (
+    Schedule,
+    SchedulerFactory,
+    asks_for_total_steps,
+    build_schedule,
+)
 from runner.tasks.task import Task
 
 
@@ -44,6 +51,22 @@ def plan_training(loader: Loader, scheduler: SchedulerFactory | None, options: O
             "have no length): give trainer.max_steps, or use scheduler=constant"
         )
     return plan
+
+
+def plan_schedule(
+    optimizer: Optimizer,
+    scheduler: SchedulerFactory | None,
+    options: Options,
+    loaders: Mapping[str, Loader],
+) -> tuple[Schedule, Plan]:
+    """Return the plan of a training, and the schedule of its learning rate, as long as that.
+
+    Raises ConfigError for options that cannot be.
+    """
+    plan = plan_training(loaders["train"], scheduler, options)
+    schedule = build_schedule(scheduler, optimizer, total_steps=plan.schedule_steps)
+    check_plan(options, schedule, plan, loaders)
+    return schedule, plan
 
 
 def check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Loader]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from runner.config import resolvers
@@ -15,8 +16,11 @@ HYDRA_VERSION_BASE = "1.3"
 
 @contextmanager
 def composer() -> Iterator[None]:
-    """Open runner's config folders for `compose` calls within."""
+    """Open runner's config folders for `compose` calls within, unless Hydra has them open."""
     resolvers.register()
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
     with hydra.initialize_config_dir(
         config_dir=str(shipped_conf()), job_name="runner", version_base=HYDRA_VERSION_BASE
     ):

@@ -14,6 +14,7 @@ from runner.config.threads import available_threads
 from runner.errors import RunError
 from runner.runtime.launch import launch_of
 
+OF_SWEEPS = ("sweep", "fresh")  # say how a sweep goes, and nothing about a run
 VOLATILE = ("${hydra:", "${start:", "${now:")  # another value, or none, at the next reading
 
 
@@ -24,13 +25,20 @@ def freeze(cfg: DictConfig, *, threads: int | None = None) -> dict[str, Any]:
     whose value would be another one tomorrow are resolved. `hardware.threads`, where it is open,
     becomes `threads` (those of a run that is continued) or what there is on this machine.
     """
-    frozen = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(frozen, dict)
-    frozen.pop("hydra", None)
-    _resolve_volatile(frozen, cfg)
+    frozen = freeze_open(cfg)
     hardware = frozen.get("hardware")
     if isinstance(hardware, dict) and hardware.get("threads") is None:
         hardware["threads"] = threads or available_threads(_ranks_here(cfg))
+    return frozen
+
+
+def freeze_open(cfg: DictConfig) -> dict[str, Any]:
+    """Return `cfg` as `freeze` does, but for `hardware.threads`, which may stay open (None)."""
+    frozen = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(frozen, dict)
+    for node in ("hydra", *OF_SWEEPS):
+        frozen.pop(node, None)
+    _resolve_volatile(frozen, cfg)
     return frozen  # type: ignore[return-value]
 
 

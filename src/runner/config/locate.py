@@ -17,6 +17,7 @@ SHIPPED_GROUPS = (
     "callbacks",
     "trackers",
     "debug",
+    "sweep",
     "experiment",
 )
 ENVIRONMENT_VARIABLE = "RUNNER_CONFIG_DIR"  # one or more folders, separated as in PATH

@@ -155,7 +155,7 @@ class SweepOptions:
     """How a sweep (`-m`) is named, checked and continued; no part of any single run."""
 
     name: str | None = None  # of its folder; null: the swept keys and a hash of the base config
-    retry: str = "failed"  # of earlier starts: failed | none | all (cancelled and pruned ones too)
+    retry: str = "failed"  # of earlier starts: failed | none | all (pruned ones too)
     check: str = "full"  # before the start: full | config | none
     check_timeout: str = "2 minutes"  # of the trial step of one model, data and task
     check_memory_gib: float | None = None

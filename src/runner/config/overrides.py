@@ -1,10 +1,11 @@
 """Read overrides as a user types them, and say what is wrong with those that do not fit."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,6 +24,12 @@ def parse_override(text: str) -> Override:
         raise ConfigError(
             f"'{text}' is no override: write key=value, +key=value or ~key ({reason})"
         ) from error
+
+
+def quoted(text: str) -> str:
+    """Return `text` so that an override takes it as it stands, whatever is in it."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def apply_value(cfg: DictConfig, override: Override) -> None:
@@ -57,7 +64,25 @@ def diagnose(overrides: Sequence[str], error: Exception) -> ConfigError:
         else:
             problems.append(problem)
     problems += _check_values(fitting)
+    problems += _check_hydra(overrides, error)
     return ConfigError(*problems or [_one_line(error)])
+
+
+def _check_hydra(overrides: Sequence[str], error: Exception) -> list[str]:
+    """Return a sentence for a key that the chosen sweeper or launcher does not have."""
+    found = re.search(r"Key '(\w+)' (?:not|is not) in '?(\w+)'?", f"{error} {error.__cause__}")
+    if found is None:
+        return []
+    for text in overrides:
+        key = text.partition("=")[0]
+        if key == f"hydra.sweeper.{found[1]}":
+            return [
+                f"{key}: the chosen hydra/sweeper has no such key (grid has params, zip and "
+                "exclude; for a search add hydra/sweeper=random or hydra/sweeper=optuna)"
+            ]
+        if key == f"hydra.launcher.{found[1]}":
+            return [f"{key}: the chosen hydra/launcher has no such key (see docs/sweeps.md)"]
+    return []
 
 
 def is_group(override: Override) -> bool:
@@ -96,7 +121,7 @@ def _suggest(word: str, known: Sequence[str]) -> str:
 
 def _chosen(override: Override) -> Iterator[str]:
     if override.is_sweep_override():
-        if override.is_discrete_sweep():
+        if override.is_discrete_sweep() and override.value_type != ValueType.GLOB_CHOICE_SWEEP:
             yield from (str(value) for value in override.sweep_string_iterator())
         return
     value = override.value()

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from runner.config.annotations import fits, name_of
 from runner.config.combinations import check_combinations
-from runner.config.frozen import freeze
+from runner.config.frozen import OF_SWEEPS, freeze
 from runner.config.interpolations import UNRESOLVED, resolve
 from runner.config.options import (
     CheckpointOptions,
@@ -19,6 +19,7 @@ from runner.config.options import (
     LoaderOptions,
     Options,
     PrecisionOptions,
+    SweepOptions,
     TrainerOptions,
 )
 from runner.config.run_config import Node, RunConfig
@@ -96,7 +97,7 @@ def _check_top_level(plain: Mapping[str, Any]) -> list[str]:
     unknown = [
         f"{key} is no known key{did_you_mean(key, TOP_LEVEL_KEYS)}"
         for key in plain
-        if key not in TOP_LEVEL_KEYS
+        if key not in (*TOP_LEVEL_KEYS, *OF_SWEEPS)
     ]
     absent = [f"{key} is missing from the config" for key in TOP_LEVEL_KEYS if key not in plain]
     return unknown + absent
@@ -124,11 +125,23 @@ def _read_all_options(
             found[name] = read_options(OPTION_NODES.get(name, LoaderOptions), node, name)
         except ConfigError as error:
             problems += error.problems
+    problems += _check_sweep(plain.get("sweep"))
     problems += _check_name(plain.get("name"))
     problems += _check_seed(plain.get("seed"))
     if problems:
         return None
     return Options(seed=plain["seed"], loader=found.pop("data"), **found)
+
+
+def _check_sweep(node: object) -> list[str]:
+    """Check what a config that is no part of a sweep may hold nevertheless."""
+    if not isinstance(node, Mapping):
+        return []
+    try:
+        read_options(SweepOptions, node, "sweep")
+    except ConfigError as error:
+        return list(error.problems)
+    return []
 
 
 def _check_name(name: object) -> list[str]:

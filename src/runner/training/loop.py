@@ -9,6 +9,7 @@
         log?
         stop?                       the ranks agree; saved, and the next job does what is left
         evaluate?                   before saving: the best score must be inside
+        prune?                      a search may end here what falls behind its other runs
         save?                       in the background
     evaluate at the end, save
     load the best weights, evaluate the test split
@@ -60,6 +61,7 @@ class Result:
     step: int
     score: float | None
     best_step: int | None
+    is_pruned: bool = False  # ended early: it fell behind other runs of a search
     evaluation: dict[str, float] = field(default_factory=dict)
     test: dict[str, float] = field(default_factory=dict)
 
@@ -135,6 +137,7 @@ class TrainingLoop:
             beat=beat,
         )
         self._restored_step: int | None = None
+        self._is_pruned = False
         self._test_values: dict[str, float] = {}
         self._evaluation_values: dict[str, float] = {}
 
@@ -145,6 +148,7 @@ class TrainingLoop:
             step=self._progress.step,
             score=self._best.score,
             best_step=self._best.step,
+            is_pruned=self._is_pruned,
             evaluation=self._evaluation_values,
             test=self._test_values,
         )
@@ -164,8 +168,11 @@ class TrainingLoop:
             self._events.tell("on_fit_start")
             self._begin()
             self._train()
-            self._finish()
-            outcome = "completed"
+            if self._is_pruned:
+                self._saver.finish()
+            else:
+                self._finish()
+            outcome = "pruned" if self._is_pruned else "completed"
         except Interrupted:
             outcome = "preempted"
             self._saver.finish()
@@ -190,7 +197,7 @@ class TrainingLoop:
     def _train(self) -> None:
         progress, speed = self._progress, self._speed
         accumulation = self._options.gradient_accumulation_steps
-        while (reason := self._limits.reached(progress, self._best)) is None:
+        while (reason := self._end()) is None:
             speed.resume()
             micro_batches = speed.wait(self._take, accumulation)
             self._step(micro_batches, step=progress.step)
@@ -216,6 +223,11 @@ class TrainingLoop:
             self._events.tell("on_step_end")
             self._settle()
         _log.info("training ended step=%d: %s", progress.step, reason)
+
+    def _end(self) -> str | None:
+        if self._is_pruned:
+            return "pruned, it falls behind other runs"
+        return self._limits.reached(self._progress, self._best)
 
     def _take(self, count: int) -> list[MicroBatch]:
         try:
@@ -279,9 +291,14 @@ class TrainingLoop:
         self._evaluation_values = values
         if self._scores.are_worth_saving("evaluation", values):
             self._progress.wants_save = True
+        score = self._scores.score_in(values)
         if self._options.schedule_every == "evaluation":
-            self._parts.schedule.step(self._scores.score_in(values))
+            self._parts.schedule.step(score)
         self._step.stage = Stage.WHOLE
+        if score is not None:
+            self._is_pruned = self._parts.pruning.is_due(
+                self._progress, score, is_last=self._end() is not None
+            )
 
     def _test(self) -> None:
         model, average = self._parts.model, self._parts.average.copy

@@ -1,7 +1,7 @@
 """`Parts`: everything a training consists of, complete and on its device."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
 from runner.tasks.task import Task
 from runner.training.callback import Callback
+from runner.training.pruning import NoPruning, Pruning
 from runner.training.weight_average import WeightAverage
 
 
@@ -36,3 +37,4 @@ class Parts:
     planned_steps: int | None
     average: WeightAverage
     ranks: Ranks = ALONE
+    pruning: Pruning = field(default_factory=NoPruning)
