@@ -1,132 +1,31 @@
 import os
 
-import pytest
-
 from runner.run.directory import RunDirectory
-from runner.trackers.mlflow import delivery as process
-from runner.trackers.mlflow.delivery import Delivery, end, follow
-from runner.trackers.mlflow.messages import PARENT_DIED, Ending, Order
+from runner.trackers.mlflow.delivery import Delivery
+from runner.trackers.mlflow.messages import Order
 from tests.trackers.mlflow.world import tracked_run, write_rows
-
-COMPLETED = Ending(state="completed", seconds=5.0)
-
-
-class FakeInbox:
-    """Gives no ending until it was asked `waits` times."""
-
-    def __init__(self, waits):
-        self.pauses = []
-        self._waits = waits
-        self._ending = COMPLETED
-
-    def wait(self, seconds):
-        self.pauses.append(seconds)
-        return self._ending if len(self.pauses) > self._waits else None
-
-    def parent_died(self):
-        self._waits, self._ending = 0, Ending(state=PARENT_DIED, seconds=1.0)
-
-
-class FakeDelivery:
-    """Fails as often as told, then succeeds."""
-
-    def __init__(self, *, failures=0, news=True):
-        self.attempts = 0
-        self._failures = failures
-        self._news = news
-
-    def has_news(self):
-        return self._news
-
-    def deliver_rows(self): ...
-
-    def deliver_all(self, ending): ...
-
-    def attempt(self, action):
-        action()
-        self.attempts += 1
-        return self.attempts > self._failures
-
-
-@pytest.fixture
-def steps_back(monkeypatch):
-    calls = []
-    monkeypatch.setattr(process, "step_back", lambda: calls.append(1))
-    return calls
-
-
-def test_nothing_is_delivered_while_training_warms_up(steps_back):
-    delivery = FakeDelivery()
-    assert follow(delivery, FakeInbox(5), parent=os.getppid()) == COMPLETED
-    assert delivery.attempts == 0
-    assert not steps_back
-
-
-def test_rows_are_delivered_beside_training_at_low_priority(monkeypatch, steps_back):
-    monkeypatch.setattr(process, "FIRST_DELIVERY_SECONDS", 0.0)
-    delivery = FakeDelivery()
-    follow(delivery, FakeInbox(3), parent=os.getppid())
-    assert delivery.attempts == 3
-    assert steps_back == [1]
-
-
-def test_without_news_nothing_is_asked_of_the_server(monkeypatch, steps_back):
-    monkeypatch.setattr(process, "FIRST_DELIVERY_SECONDS", 0.0)
-    delivery = FakeDelivery(news=False)
-    follow(delivery, FakeInbox(3), parent=os.getppid())
-    assert delivery.attempts == 0
-
-
-def test_after_failures_the_pauses_grow_until_it_succeeds(monkeypatch, steps_back):
-    monkeypatch.setattr(process, "FIRST_DELIVERY_SECONDS", 0.0)
-    inbox = FakeInbox(7)
-    follow(FakeDelivery(failures=5), inbox, parent=os.getppid())
-    assert inbox.pauses == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 2.0, 2.0]
-
-
-def test_a_parent_that_is_gone_ends_it_though_the_pipe_is_open(steps_back):
-    inbox = FakeInbox(100)
-    assert follow(FakeDelivery(), inbox, parent=-1).state == PARENT_DIED
-
-
-def test_at_the_end_it_tries_again_within_the_time(monkeypatch):
-    monkeypatch.setattr(process, "RETRY_AT_END_SECONDS", 0.01)
-    delivery = FakeDelivery(failures=3)
-    assert end(delivery, COMPLETED)
-    assert delivery.attempts == 4
-
-
-def test_at_the_end_it_gives_up_in_time(monkeypatch):
-    monkeypatch.setattr(process.threading, "Timer", _NoTimer)
-    assert not end(FakeDelivery(failures=100), Ending(state="failed", seconds=0.1))
 
 
 class FakeStore:
     """Notes what is logged, and whether the journal was on the disk by then."""
 
-    def __init__(self, uri):
+    def __init__(self):
         self.happened = []
 
     def open_experiment(self, name, *, artifact_location):
         return "1"
 
-    def open_run(self, mark, *, name, started_ms, tags):
+    def create_run(self, mark, *, name, started_ms, tags):
         return "run"
-
-    def log_parameters(self, run_id, parameters): ...
 
     def log_file(self, run_id, file, *, folder): ...
 
-    def known_steps(self, run_id):
-        return {}
-
-    def log_rows(self, run_id, rows, *, known):
+    def log(self, run_id, rows, **more):
         self.happened.append(f"delivered {len(rows)}")
 
 
 def test_what_mlflow_gets_a_power_loss_does_not_take_from_the_journal(tmp_path, monkeypatch):
-    store = FakeStore("")
-    monkeypatch.setattr(process, "MLflowStore", lambda uri: store)
+    store = FakeStore()
     synced = []
 
     def note_sync(descriptor):
@@ -146,17 +45,7 @@ def test_what_mlflow_gets_a_power_loss_does_not_take_from_the_journal(tmp_path, 
         artifact_location=None,
         started_ms=0,
     )
-    delivery = Delivery(order)
+    delivery = Delivery(order, lambda: store)
     monkeypatch.setattr(os, "fsync", note_sync)
     delivery.deliver_rows()
-    assert store.happened == ["synced", "delivered 3"]
-
-
-class _NoTimer:
-    """The watchdog ends the process: not the one that tests."""
-
-    def __init__(self, *args, **kwargs): ...
-
-    def start(self): ...
-
-    def cancel(self): ...
+    assert store.happened == ["synced", "delivered 3", "delivered 0"]

@@ -5,6 +5,7 @@ from runner.trackers.mlflow.messages import (
     Ending,
     Inbox,
     Order,
+    Told,
     read_order,
     write_message,
 )
@@ -49,3 +50,16 @@ def test_a_closed_pipe_means_that_the_parent_died():
         inbox = Inbox(reading, seconds_if_died=5.0)
         writing.close()
         assert inbox.wait(10.0) == Ending(state=PARENT_DIED, seconds=5.0)
+
+
+def test_what_is_told_of_runs_arrives_in_order_and_before_the_ending():
+    reading, writing = pipe()
+    with reading, writing:
+        inbox = Inbox(reading, seconds_if_died=5.0)
+        told = [Told(directory="/runs/1"), Told(directory="/runs/1", state="failed")]
+        for message in (*told, Ending(state="failed", seconds=1.0)):
+            write_message(writing, message)
+        assert inbox.wait(10.0) == Ending(state="failed", seconds=1.0)
+        assert inbox.is_over
+        assert inbox.take() == told
+        assert inbox.take() == []

@@ -1,75 +1,68 @@
-"""Mirror one run's journal to MLflow: `python -m runner.trackers.mlflow.delivery`, a process.
-
-It sleeps beside the training process, imports mlflow, at low priority, once there is something to
-deliver, and ends when told to or when its standard input closes.
-
-    order = first line of standard input
-    until the ending arrives:
-        deliver new rows; after a failure wait longer
-    deliver the rest, the files and the final state, within the time that the ending allows
+"""`Delivery`: what one server does not have yet of one run, and how it gets there.
 
 Nothing here can hurt training: it only reads the run directory, but for its own mark in it.
 """
 
-import fcntl
 import logging
 import os
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from runner.run.directory import RunDirectory
+from runner.run.journal import Row
 from runner.trackers.journal_tail import begins_a_line, has_more, read_rows
 from runner.trackers.mlflow.mark import Mark, MarkFile
-from runner.trackers.mlflow.messages import Ending, Inbox, Order, read_order
-from runner.trackers.mlflow.process import hide_credentials, prepare_process, step_back
-from runner.trackers.mlflow.store import MLflowStore
+from runner.trackers.mlflow.messages import Ending, Order
+from runner.trackers.mlflow.states import mlflow_state
+from runner.trackers.mlflow.store import MLflowStore, StoredRun
 from runner.trackers.mlflow.uri import without_credentials
-
-FIRST_DELIVERY_SECONDS = 10.0  # importing mlflow takes 1.5 s of CPU: not while training warms up
-POLL_SECONDS = 2.0
-MAX_PAUSE_SECONDS = 30.0
-RETRY_AT_END_SECONDS = 0.5
-SECONDS_IF_PARENT_DIED = 60.0
-
-_STATES = {"completed": "FINISHED", "failed": "FAILED"}  # everything else was KILLED
 
 logger = logging.getLogger(__name__)
 
 
 class Delivery:
-    """Delivers what one server does not have yet; whatever failed may be called again."""
+    """Delivers one run, or a sweep, which has no journal; whatever failed may be called again.
 
-    def __init__(self, order: Order) -> None:
+    `connect` gives the store that `order.uri` names; several deliveries may share one.
+    """
+
+    def __init__(self, order: Order, connect: Callable[[], MLflowStore]) -> None:
         self._order = order
+        self._connect = connect
         self._directory = RunDirectory(Path(order.directory))
         self._address = without_credentials(order.uri)
-        self._uri = hide_credentials(order.uri)
         self._mark_file = MarkFile(self._directory.tracker("mlflow"))
         self._mark: Mark = self._mark_file.load(self._address)
         self._mark.written = order.written
         self._store: MLflowStore | None = None
+        self._parameters: dict[str, str] = {}  # that MLflow does not have yet
+        self._tags: dict[str, str] = {}  # likewise
+        self._is_empty = False  # MLflow has no rows of this run
         self._known: dict[str, set[int]] = {}  # what MLflow has of the rows from the mark on
-        self._last_problem = ""
 
     def has_news(self) -> bool:
         """Tell whether the journal has grown; costs one look at the file."""
         return has_more(self._directory.journal, offset=self._mark.offset)
 
+    def open(self) -> str:
+        """Find or create the run, set it running, and return its id."""
+        store, run_id = self._open()
+        self._log(store, run_id, [])
+        return run_id
+
     def deliver_rows(self) -> None:
         """Deliver every whole row of the journal that is not there yet."""
         store, run_id = self._open()
         self._check_mark()
-        if self._mark.offset == 0:  # the run may have rows though the mark counts none
-            self._known = store.known_steps(run_id)
+        if self._mark.offset == 0 and not self._is_empty:
+            self._known = store.known_steps(run_id)  # more than the mark counts, perhaps
         while True:
             rows, offset = read_rows(self._directory.journal, offset=self._mark.offset)
+            if rows:
+                _sync(self._directory.journal)  # else MLflow has what a power loss takes from it
+            self._log(store, run_id, rows)
             if not rows:
                 break
-            _sync(self._directory.journal)  # else MLflow may have what a power loss takes from it
-            store.log_rows(run_id, rows, known=self._known)
             self._mark.rows += len(rows)
             self._mark.offset = offset
             if not self._known:
@@ -79,52 +72,66 @@ class Delivery:
             self._save_mark()
 
     def deliver_all(self, ending: Ending) -> None:
-        """Deliver rows, pictures and model files, then tell how the run ended."""
+        """Deliver rows, pictures and other files, then tell how the run ended."""
         self.deliver_rows()
         store, run_id = self._open()
         for path in sorted(self._directory.plots.glob("*.png")):
-            self._deliver_file(path, folder="plots")
-        for path, folder in _model_files(ending.model_files):
-            self._deliver_file(path, folder=folder)
-        store.set_state(run_id, _STATES.get(ending.state, "KILLED"))
-        self._mark.state = _STATES.get(ending.state, "KILLED")
+            self._deliver_file(store, run_id, path, folder="plots")
+        for path, folder in _inside(ending.model_files, folder="model"):
+            self._deliver_file(store, run_id, path, folder=folder)
+        for name in ending.files:
+            folder = Path(name).name if Path(name).is_dir() else ""
+            for path, inner in _inside([name], folder=folder):
+                self._deliver_file(store, run_id, path, folder=inner)
+        store.log_summary(run_id, ending.summary, at_ms=ending.ended_ms)
+        state = mlflow_state(ending.state)
+        store.set_state(run_id, state)
+        self._mark.state = state
         self._save_mark()
 
-    def attempt(self, action: Callable[[], None]) -> bool:
-        """Return whether `action` succeeded; log what went wrong, in full when it is new."""
-        try:
-            action()
-        except Exception as error:  # whatever a server, a driver or a disk does: try again later
-            is_new = repr(error) != self._last_problem
-            self._last_problem = repr(error)
-            logger.warning("not delivered: %r", error, exc_info=is_new)
-            return False
-        return True
-
     def _open(self) -> tuple[MLflowStore, str]:
-        """Connect, find or create the run and tell its parameters, once."""
+        """Connect and find or create the run, once; its parameters go with the first rows."""
         if self._store is not None and self._mark.run_id is not None:
             return self._store, self._mark.run_id
-        order, mark = self._order, self._mark
-        store = MLflowStore(self._uri)
-        mark.experiment_id = store.open_experiment(
+        order = self._order
+        store = self._connect()
+        is_new = self._mark.experiment_id is None  # never saved, so nothing can be there
+        self._mark.experiment_id = store.open_experiment(
             order.experiment, artifact_location=order.artifact_location
         )
         self._save_mark()
-        run_id = store.open_run(mark, name=order.name, started_ms=order.started_ms, tags=order.tags)
-        if mark.run_id not in (None, run_id):
+        found = None if is_new else store.find_run(self._mark)
+        run_id = self._create(store) if found is None else self._continue(store, found)
+        self._mark.run_id, self._mark.state = run_id, "RUNNING"
+        self._save_mark()
+        self._is_empty = found is None
+        if self._directory.config.exists():
+            self._deliver_file(store, run_id, self._directory.config, folder="")
+        self._store = store
+        logger.info("delivering %s to run %s of %s", order.directory, run_id, self._address)
+        return store, run_id
+
+    def _create(self, store: MLflowStore) -> str:
+        order, mark = self._order, self._mark
+        if mark.run_id is not None:
             logger.warning("run %s is gone from MLflow; delivering all to a new one", mark.run_id)
             self._mark = mark = Mark(
                 key=mark.key, experiment_id=mark.experiment_id, written=mark.written
             )
-        mark.run_id, mark.state = run_id, "RUNNING"
-        self._save_mark()
-        store.log_parameters(run_id, order.parameters)
-        self._store = store
-        if self._directory.config.exists():
-            self._deliver_file(self._directory.config, folder="")
-        logger.info("delivering to run %s of %s", run_id, self._address)
-        return store, run_id
+        self._parameters, self._tags = dict(order.parameters), {}
+        return store.create_run(mark, name=order.name, started_ms=order.started_ms, tags=order.tags)
+
+    def _continue(self, store: MLflowStore, found: StoredRun) -> str:
+        """Set it running again; a changed parameter, which MLflow refuses, becomes a tag."""
+        self._parameters, changed = found.news(self._order.parameters)
+        self._tags = self._order.tags | {f"changed.{key}": text for key, text in changed.items()}
+        store.set_running(found.id)
+        return found.id
+
+    def _log(self, store: MLflowStore, run_id: str, rows: list[Row]) -> None:
+        store.log(run_id, rows, known=self._known, parameters=self._parameters, tags=self._tags)
+        self._parameters, self._tags = {}, {}
+        self._is_empty = self._is_empty and not rows
 
     def _check_mark(self) -> None:
         """Go back to the journal's start if the mark belongs to one that was longer."""
@@ -138,68 +145,21 @@ class Delivery:
             mark.offset = mark.rows = 0
             self._save_mark()
 
-    def _deliver_file(self, path: Path, *, folder: str) -> None:
+    def _deliver_file(self, store: MLflowStore, run_id: str, path: Path, *, folder: str) -> None:
         name = f"{folder}/{path.name}".lstrip("/")
-        stamp = f"{path.stat().st_size} {path.stat().st_mtime_ns}"
+        try:
+            stamp = f"{path.stat().st_size} {path.stat().st_mtime_ns}"
+        except FileNotFoundError:  # weights that a sweep does not keep may go at any time
+            logger.info("%s is not there any more", path)
+            return
         if self._mark.artifacts.get(name) == stamp:
             return
-        assert self._store is not None
-        assert self._mark.run_id is not None
-        self._store.log_file(self._mark.run_id, path, folder=folder)
+        store.log_file(run_id, path, folder=folder)
         self._mark.artifacts[name] = stamp
         self._save_mark()
 
     def _save_mark(self) -> None:
         self._mark_file.save(self._address, self._mark)
-
-
-def follow(delivery: Delivery, inbox: Inbox, *, parent: int) -> Ending:
-    """Deliver while training goes on; return the ending once there is one."""
-    earliest = time.monotonic() + FIRST_DELIVERY_SECONDS
-    pause = POLL_SECONDS
-    is_behind = False
-    while (ending := inbox.wait(pause)) is None:
-        if os.getppid() != parent:
-            inbox.parent_died()
-        elif time.monotonic() >= earliest and delivery.has_news():
-            if not is_behind:
-                step_back()
-                is_behind = True
-            succeeded = delivery.attempt(delivery.deliver_rows)
-            pause = POLL_SECONDS if succeeded else min(2 * pause, MAX_PAUSE_SECONDS)
-    return ending
-
-
-def end(delivery: Delivery, ending: Ending) -> bool:
-    """Deliver the rest, trying again until the time is over; return whether all arrived."""
-    deadline = time.monotonic() + ending.seconds
-    watchdog = threading.Timer(ending.seconds, os._exit, args=(1,))
-    watchdog.daemon = True  # a call that hangs must not keep this process alive
-    watchdog.start()
-    try:
-        while not delivery.attempt(lambda: delivery.deliver_all(ending)):
-            if time.monotonic() + RETRY_AT_END_SECONDS >= deadline:
-                return False
-            time.sleep(RETRY_AT_END_SECONDS)
-    finally:
-        watchdog.cancel()
-    return True
-
-
-def main() -> int:
-    """Follow the order on standard input; return 0 if everything arrived."""
-    parent = os.getppid()
-    prepare_process()
-    order = read_order(sys.stdin)
-    inbox = Inbox(sys.stdin, seconds_if_died=SECONDS_IF_PARENT_DIED)
-    directory = RunDirectory(Path(order.directory))
-    mark_path = directory.tracker("mlflow")
-    mark_path.parent.mkdir(parents=True, exist_ok=True)
-    with mark_path.with_suffix(".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the delivery of a job killed before may be at its end
-        delivery = Delivery(order)
-        ending = follow(delivery, inbox, parent=parent)
-        return 0 if end(delivery, ending) else 1
 
 
 def _sync(path: Path) -> None:
@@ -211,17 +171,11 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _model_files(paths: list[str]) -> Iterator[tuple[Path, str]]:
+def _inside(paths: list[str], *, folder: str) -> Iterator[tuple[Path, str]]:
     """Give each file with its folder among the artifacts."""
     for path in map(Path, paths):
         if path.is_dir():
             for file in sorted(inner for inner in path.rglob("*") if inner.is_file()):
-                yield file, str(Path("model") / file.parent.relative_to(path))
+                yield file, str(Path(folder) / file.parent.relative_to(path))
         else:
-            yield path, "model"
-
-
-if __name__ == "__main__":
-    exit_code = main()
-    sys.stderr.flush()
-    os._exit(exit_code)  # no thread of a library keeps this process alive
+            yield path, folder

@@ -1,9 +1,12 @@
 """What MLflow accepts: how long names and values may be, and which characters a name may have."""
 
 import re
+from collections.abc import Mapping
 
-MAX_METRICS_IN_BATCH = 1000
+# A batch takes 1,000 things in all.
+MAX_METRICS_IN_BATCH = 800
 MAX_PARAMETERS_IN_BATCH = 100
+MAX_TAGS_IN_BATCH = 100
 MAX_KEY_LENGTH = 250
 MAX_PARAMETER_LENGTH = 6000
 MAX_TAG_LENGTH = 5000  # the strictest of MLflow's stores
@@ -24,13 +27,13 @@ def cut(text: str, *, length: int) -> str:
     return text if len(text) <= length else text[: length - len(_CUT)] + _CUT
 
 
-def clean_parameters(parameters: dict[str, str]) -> dict[str, str]:
+def clean_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters under legal names and within the limit of length."""
     return {
         clean_key(key): cut(text, length=MAX_PARAMETER_LENGTH) for key, text in parameters.items()
     }
 
 
-def clean_tags(tags: dict[str, str]) -> dict[str, str]:
+def clean_tags(tags: Mapping[str, str]) -> dict[str, str]:
     """Return the tags under legal names and within the limit of length."""
     return {clean_key(key): cut(text, length=MAX_TAG_LENGTH) for key, text in tags.items()}

@@ -1,5 +1,6 @@
 """The delivery process's place in the operating system: how it is started, and how it behaves."""
 
+import contextlib
 import io
 import logging
 import os
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote, quote_plus
 
+from runner.run.directory import RunDirectory
+from runner.trackers.mlflow.messages import Ending, Order, write_message
 from runner.trackers.mlflow.uri import credentials, without_credentials
 
 NICENESS = 10
-_SOURCES = Path(__file__).resolve().parents[2]
+_SOURCES = Path(__file__).resolve().parents[3]
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the delivery tries again by itself
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
@@ -22,25 +25,61 @@ _ENVIRONMENT = {
 }
 
 
-def start_process(log: TextIO) -> subprocess.Popen[str]:
-    """Start the delivery process with a pipe to its standard input.
+def launch_process(module: str, order: Order) -> subprocess.Popen[str]:
+    """Start a delivery process, `module` beside this one, and give it its order.
 
     Its own process group, so that Ctrl-C, which means "save and stop", does not reach it; the same
     session, so that its low priority counts (Linux groups priorities by session).
     """
     path = os.pathsep.join(filter(None, [str(_SOURCES), os.environ.get("PYTHONPATH")]))
     environment = _ENVIRONMENT | dict(os.environ) | {"PYTHONPATH": path}
-    return subprocess.Popen(
-        # -P: the folder where the user stands may hold an mlflow.py of its own
-        [sys.executable, "-P", "-m", "runner.trackers.mlflow.delivery"],
-        stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        process_group=0,
-        text=True,
-        encoding="utf-8",
-    )
+    log_path = log_of(order)
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("a", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            # -P: the folder where the user stands may hold an mlflow.py of its own
+            [sys.executable, "-P", "-m", f"{__package__}.{module}"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            process_group=0,
+            text=True,
+            encoding="utf-8",
+        )
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it died at once: found when it is to end
+        write_message(process.stdin, order)
+    return process
+
+
+def log_of(order: Order) -> Path:
+    """Return where a delivery process tells what went wrong."""
+    return RunDirectory(Path(order.directory)).logs / "mlflow.log"
+
+
+def finish_process(process: subprocess.Popen[str], ending: Ending) -> bool | None:
+    """Return whether it says, in the time of `ending`, that all arrived; None if it had died."""
+    assert process.stdin is not None
+    try:
+        write_message(process.stdin, ending)
+        exit_code = process.wait(timeout=ending.seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    except OSError:
+        return None
+    finally:
+        end_process(process)
+    return None if exit_code < 0 else exit_code == 0
+
+
+def end_process(process: subprocess.Popen[str]) -> None:
+    """Leave no process behind, whatever happened."""
+    process.kill()
+    process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):  # what was left in the pipe has no reader any more
+            process.stdin.close()
 
 
 def prepare_process() -> None:

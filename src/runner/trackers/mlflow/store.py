@@ -6,8 +6,10 @@ that was created before are stored once.
 
 import fcntl
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from runner.run.journal import Row
 from runner.trackers.mlflow.limits import (
     MAX_METRICS_IN_BATCH,
     MAX_PARAMETERS_IN_BATCH,
+    MAX_TAGS_IN_BATCH,
     clean_key,
     clean_parameters,
     clean_tags,
@@ -23,6 +26,21 @@ from runner.trackers.mlflow.mark import Mark
 from runner.trackers.mlflow.uri import sqlite_file
 
 KEY_TAG = "runner.key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRun:
+    """A run that is there already."""
+
+    id: str
+    parameters: Mapping[str, str]
+
+    def news(self, wanted: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the parameters that are not there, and those that are there with other values."""
+        there, clean = self.parameters, clean_parameters(wanted)
+        new = {key: text for key, text in clean.items() if key not in there}
+        changed = {key: text for key, text in clean.items() if there.get(key, text) != text}
+        return new, changed
 
 
 class MLflowStore:
@@ -35,9 +53,91 @@ class MLflowStore:
         if database is not None:
             _create_database(database, uri)
         self._client = MlflowClient(tracking_uri=uri)
+        self._experiments: dict[str, str] = {}
 
     def open_experiment(self, name: str, *, artifact_location: str | None) -> str:
         """Return the id of the MLflow experiment `name`, created if there is none."""
+        if name not in self._experiments:
+            self._experiments[name] = self._open_experiment(name, artifact_location)
+        return self._experiments[name]
+
+    def find_run(self, mark: Mark) -> StoredRun | None:
+        """Return the run that an earlier delivery created, unless somebody deleted it."""
+        run = self._search(mark) if mark.run_id is None else self._get(mark.run_id)
+        if run is None or run.info.lifecycle_stage != "active":
+            return None
+        return StoredRun(id=run.info.run_id, parameters=run.data.params)
+
+    def create_run(self, mark: Mark, *, name: str, started_ms: int, tags: Mapping[str, str]) -> str:
+        """Create the run of `mark`, which is running, and return its id."""
+        assert mark.experiment_id is not None
+        run = self._client.create_run(
+            mark.experiment_id,
+            start_time=started_ms,
+            run_name=name,
+            tags=clean_tags(dict(tags)) | {KEY_TAG: mark.key},
+        )
+        return run.info.run_id
+
+    def set_running(self, run_id: str) -> None:
+        """Set a run that had ended running again."""
+        self._client.update_run(run_id, status="RUNNING")
+
+    def known_steps(self, run_id: str) -> dict[str, set[int]]:
+        """Return the steps of which the run has a value, by metric."""
+        names = self._client.get_run(run_id).data.metrics
+        return {
+            name: {metric.step for metric in self._client.get_metric_history(run_id, name)}
+            for name in names
+        }
+
+    def log(
+        self,
+        run_id: str,
+        rows: Sequence[Row],
+        *,
+        known: Mapping[str, Collection[int]],
+        parameters: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> None:
+        """Store, in few calls, new `parameters`, `tags`, and the values of `rows`.
+
+        These become metrics "split/name", but for the `known` steps of each.
+        """
+        from mlflow.entities import Param, RunTag
+
+        metrics = [
+            metric
+            for row in rows
+            for metric in _metrics(row)
+            if metric.step not in known.get(metric.key, ())
+        ]
+        batches = zip_longest(
+            _batches(metrics, size=MAX_METRICS_IN_BATCH),
+            _batches(_entities(Param, clean_parameters(parameters)), size=MAX_PARAMETERS_IN_BATCH),
+            _batches(_entities(RunTag, clean_tags(tags)), size=MAX_TAGS_IN_BATCH),
+            fillvalue=[],
+        )
+        for some_metrics, some_parameters, some_tags in batches:
+            self._client.log_batch(run_id, some_metrics, some_parameters, some_tags)
+
+    def log_summary(self, run_id: str, summary: Mapping[str, float], *, at_ms: int) -> None:
+        """Store metrics that belong to no step; of several summaries MLflow shows the latest."""
+        from mlflow.entities import Metric
+
+        if summary:
+            metrics = [Metric(clean_key(key), value, at_ms, 0) for key, value in summary.items()]
+            self._client.log_batch(run_id, metrics)
+
+    def log_file(self, run_id: str, file: Path, *, folder: str) -> None:
+        """Store `file` among the run's artifacts, in `folder` ("" for the top)."""
+        self._client.log_artifact(run_id, str(file), artifact_path=folder or None)
+
+    def set_state(self, run_id: str, state: str) -> None:
+        """End the run as FINISHED, FAILED or KILLED."""
+        self._client.set_terminated(run_id, status=state)
+
+    def _open_experiment(self, name: str, artifact_location: str | None) -> str:
         from mlflow.exceptions import MlflowException
 
         found = self._client.get_experiment_by_name(name)
@@ -51,80 +151,21 @@ class MLflowStore:
                 raise
             return found.experiment_id
 
-    def open_run(self, mark: Mark, *, name: str, started_ms: int, tags: Mapping[str, str]) -> str:
-        """Set the run that `mark` belongs to running, created if there is none; return its id."""
-        assert mark.experiment_id is not None
-        run_id = self._find_run(mark)
-        if run_id is not None:
-            self._client.update_run(run_id, status="RUNNING")
-            return run_id
-        run = self._client.create_run(
-            mark.experiment_id,
-            start_time=started_ms,
-            run_name=name,
-            tags=clean_tags(dict(tags)) | {KEY_TAG: mark.key},
+    def _search(self, mark: Mark) -> Any:
+        found = self._client.search_runs(
+            [str(mark.experiment_id)], f"tags.`{KEY_TAG}` = '{mark.key}'", max_results=1
         )
-        return run.info.run_id
+        return found[0] if found else None
 
-    def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
-        """Store what is not there yet; a changed value, which MLflow refuses, becomes a tag."""
-        from mlflow.entities import Param, RunTag
-
-        wanted = clean_parameters(dict(parameters))
-        there = self._client.get_run(run_id).data.params
-        new = [Param(key, text) for key, text in wanted.items() if key not in there]
-        for batch in _batches(new, size=MAX_PARAMETERS_IN_BATCH):
-            self._client.log_batch(run_id, params=batch)
-        changed = {key: text for key, text in wanted.items() if there.get(key, text) != text}
-        tags = clean_tags({f"changed.{key}": text for key, text in changed.items()})
-        for batch in _batches(list(tags.items()), size=MAX_PARAMETERS_IN_BATCH):
-            self._client.log_batch(run_id, tags=[RunTag(key, text) for key, text in batch])
-
-    def known_steps(self, run_id: str) -> dict[str, set[int]]:
-        """Return the steps of which the run has a value, by metric."""
-        names = self._client.get_run(run_id).data.metrics
-        return {
-            name: {metric.step for metric in self._client.get_metric_history(run_id, name)}
-            for name in names
-        }
-
-    def log_rows(
-        self, run_id: str, rows: Sequence[Row], *, known: Mapping[str, Collection[int]]
-    ) -> None:
-        """Store the values of `rows` as metrics "split/name", but for the `known` steps of each."""
-        metrics = [
-            metric
-            for row in rows
-            for metric in _metrics(row)
-            if metric.step not in known.get(metric.key, ())
-        ]
-        for batch in _batches(metrics, size=MAX_METRICS_IN_BATCH):
-            self._client.log_batch(run_id, metrics=batch)
-
-    def log_file(self, run_id: str, file: Path, *, folder: str) -> None:
-        """Store `file` among the run's artifacts, in `folder` ("" for the top)."""
-        self._client.log_artifact(run_id, str(file), artifact_path=folder or None)
-
-    def set_state(self, run_id: str, state: str) -> None:
-        """End the run as FINISHED, FAILED or KILLED."""
-        self._client.set_terminated(run_id, status=state)
-
-    def _find_run(self, mark: Mark) -> str | None:
-        """Return the run that an earlier delivery created, unless somebody deleted it."""
+    def _get(self, run_id: str) -> Any:
         from mlflow.exceptions import MlflowException
 
-        if mark.run_id is None:
-            found = self._client.search_runs(
-                [str(mark.experiment_id)], f"tags.`{KEY_TAG}` = '{mark.key}'", max_results=1
-            )
-            return found[0].info.run_id if found else None
         try:
-            run = self._client.get_run(mark.run_id)
+            return self._client.get_run(run_id)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return None
-        return run.info.run_id if run.info.lifecycle_stage == "active" else None
 
 
 def _metrics(row: Row) -> list[Any]:
@@ -135,6 +176,10 @@ def _metrics(row: Row) -> list[Any]:
         Metric(clean_key(f"{row.split}/{name}"), value, milliseconds, row.step)
         for name, value in row.values.items()
     ]
+
+
+def _entities(kind: Callable[[str, str], Any], texts: Mapping[str, str]) -> list[Any]:
+    return [kind(key, text) for key, text in texts.items()]
 
 
 def _batches(items: Sequence[Any], *, size: int) -> Iterator[list[Any]]:

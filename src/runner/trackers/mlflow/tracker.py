@@ -2,19 +2,21 @@
 
 Importing mlflow takes 1.5 s and slows the steps beside it, and its client may block for minutes:
 so the training process only starts a delivery process, and at the end waits for it, not for long.
+A job of a sweep that delivers for it does neither: it leaves a handover in its directory.
 """
 
-import contextlib
 import logging
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.run.directory import RunDirectory
 from runner.trackers.journal_tail import count_rows
+from runner.trackers.mlflow.handover import Handover, write_handover
 from runner.trackers.mlflow.mark import MarkFile
-from runner.trackers.mlflow.messages import Ending, Order, write_message
-from runner.trackers.mlflow.process import start_process
+from runner.trackers.mlflow.messages import Ending, Order
+from runner.trackers.mlflow.process import finish_process, launch_process
 from runner.trackers.mlflow.uri import checked_tracking_uri, sqlite_file, without_credentials
 from runner.trackers.parameters import flatten
 from runner.trackers.tracker import TrackedRun
@@ -51,90 +53,100 @@ class MLflowTracker:
         self._run: TrackedRun | None = None
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self, run: TrackedRun) -> None:
-        """Start the delivery process; takes milliseconds and never fails for MLflow's sake."""
-        self._run = run
+    @property
+    def finish_timeout_seconds(self) -> float:
+        """How long an end may wait for a slow server."""
+        return self._finish_timeout_seconds
+
+    def order(self, run: TrackedRun) -> Order:
+        """Return what a delivery process needs to know of `run`."""
         written = str(run.settings.get("tracking_uri", self._written))
-        self._uri = _same_server(run, written, self._uri)
-        self._order = Order(
+        uri = _same_server(run, written, run.delivered_to.get(written, self._uri))
+        return Order(
             directory=str(run.directory.path.absolute()),
             name=run.directory.path.name,
-            uri=self._uri,
+            uri=uri,
             written=written,
             experiment=self._experiment or run.name,
-            artifact_location=self._artifact_location or _beside_database(self._uri),
+            artifact_location=self._artifact_location or _beside_database(uri),
             started_ms=int(time.time() * 1000),
             parameters=flatten(run.parameters),
             tags=dict(run.tags),
         )
-        self._launch()
+
+    def start(self, run: TrackedRun) -> None:
+        """Start the delivery process; takes milliseconds and never fails for MLflow's sake."""
+        self._run = run
+        self._order = self.order(run)
+        if _is_delivered_by_sweep(self._order, run):
+            _hand_over(run, Handover(order=self._order))
+        else:
+            self._launch()
 
     def finish(self, state: str, model_files: Sequence[Path] = ()) -> None:
         """Wait until all is delivered, at most `finish_timeout_seconds`, or 10 s if interrupted."""
-        if self._run is None:
+        if self._run is None or self._order is None:
             return
-        seconds = self._finish_timeout_seconds
-        if state in _INTERRUPTED_STATES:
-            seconds = min(seconds, INTERRUPTED_SECONDS)
-        ending = Ending(
-            state=state, seconds=seconds, model_files=[str(path.absolute()) for path in model_files]
-        )
-        if not self._deliver_rest(ending):
-            self._warn(seconds)
-        self._process = None
+        files = [str(path.absolute()) for path in model_files]
+        if _is_delivered_by_sweep(self._order, self._run):
+            _hand_over(self._run, Handover(order=self._order, state=state, model_files=files))
+            return
+        seconds = seconds_at_end(self._finish_timeout_seconds, state)
+        if not self._deliver_rest(Ending(state=state, seconds=seconds, model_files=files)):
+            self._warn(self._order, seconds)
 
     def _launch(self) -> None:
         assert self._run is not None
         assert self._order is not None
         try:
-            self._run.directory.logs.mkdir(parents=True, exist_ok=True)
-            log_path = self._run.directory.logs / "mlflow.log"
-            with log_path.open("a", encoding="utf-8") as log:
-                self._process = start_process(log)
-            assert self._process.stdin is not None
-            write_message(self._process.stdin, self._order)
+            self._process = launch_process("run_process", self._order)
         except OSError as error:
             logger.warning("the delivery to MLflow did not start: %s", error)
 
     def _deliver_rest(self, ending: Ending) -> bool:
         """Return whether the delivery process, started again if it died, says that all arrived."""
-        if self._process is None or self._process.poll() is not None:
-            self._close()
-            self._launch()
-        if self._process is None or self._process.stdin is None:
-            return False
-        try:
-            write_message(self._process.stdin, ending)
-            return self._process.wait(timeout=ending.seconds) == 0
-        except (OSError, subprocess.TimeoutExpired):
-            return False
-        finally:
-            self._close()
+        for _ in range(2):
+            if self._process is None:
+                self._launch()
+            if self._process is None:
+                return False
+            answer = finish_process(self._process, ending)
+            self._process = None
+            if answer is not None:
+                return answer
+        return False
 
-    def _close(self) -> None:
-        """Leave no process behind, whatever happened."""
-        if self._process is None:
-            return
-        self._process.kill()
-        self._process.wait()
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):  # what was left in the pipe has no reader any more
-                self._process.stdin.close()
-        self._process = None
-
-    def _warn(self, seconds: float) -> None:
-        assert self._run is not None
-        directory = self._run.directory
-        mark = MarkFile(directory.tracker("mlflow")).load(without_credentials(self._uri))
+    def _warn(self, order: Order, seconds: float) -> None:
+        directory = RunDirectory(Path(order.directory))
+        address = without_credentials(order.uri)
+        mark = MarkFile(directory.tracker("mlflow")).load(address)
         logger.warning(
             "MLflow at %s did not take all of this run within %g s: %d rows of the journal, files "
             "or the final state are missing there; nothing is lost, all stays in %s (reasons: %s)",
-            without_credentials(self._uri),
+            address,
             seconds,
             count_rows(directory.journal, offset=mark.offset),
             directory.path,
             directory.logs / "mlflow.log",
         )
+
+
+def seconds_at_end(timeout_seconds: float, state: str) -> float:
+    """Return how long what ends in `state` may wait for a server."""
+    is_interrupted = state in _INTERRUPTED_STATES
+    return min(timeout_seconds, INTERRUPTED_SECONDS) if is_interrupted else timeout_seconds
+
+
+def _is_delivered_by_sweep(order: Order, run: TrackedRun) -> bool:
+    """Tell so, unless the run began at another server, where it goes on."""
+    return run.delivered_to.get(order.written) == without_credentials(order.uri)
+
+
+def _hand_over(run: TrackedRun, handover: Handover) -> None:
+    try:
+        write_handover(run.directory, handover)
+    except OSError as error:
+        logger.warning("MLflow will not get all of this run: %s", error)
 
 
 def _same_server(run: TrackedRun, written: str, uri: str) -> str:

@@ -1,0 +1,66 @@
+"""What a run of a sweep leaves in its directory for the sweep's delivery process.
+
+A job of a sweep starts no delivery process and waits for none: it writes down what is to be
+delivered when it begins, and again, with its ending, when it ends. A job that is killed leaves the
+first; how it ended the sweep knows from its status. There is never a password in it.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from runner.files import write_json_atomically
+from runner.run.directory import RunDirectory
+from runner.trackers.journal_tail import count_rows
+from runner.trackers.mlflow.mark import MarkFile
+from runner.trackers.mlflow.messages import Order
+from runner.trackers.mlflow.states import mlflow_state
+from runner.trackers.mlflow.uri import without_credentials
+
+HANDOVER_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handover:
+    """What is to be delivered of a run, and once the job has ended, the files of its model."""
+
+    order: Order
+    state: str | None = None  # how the job ended by its own word
+    model_files: list[str] = field(default_factory=list)
+
+
+def handover_path(directory: RunDirectory) -> Path:
+    """Return where a run keeps its handover."""
+    return directory.tracker("mlflow").with_suffix(".order.json")
+
+
+def write_handover(directory: RunDirectory, handover: Handover) -> None:
+    """Replace the handover of a run, without any password."""
+    order = handover.order
+    location = order.artifact_location
+    order = replace(
+        order,
+        uri=without_credentials(order.uri),
+        artifact_location=None if location is None else without_credentials(location),
+    )
+    content = {"version": HANDOVER_VERSION, **asdict(replace(handover, order=order))}
+    write_json_atomically(handover_path(directory), content)
+
+
+def read_handover(directory: RunDirectory) -> Handover | None:
+    """Return what the last job of the run left, None if there was none."""
+    path = handover_path(directory)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    if (version := content.pop("version")) != HANDOVER_VERSION:
+        raise ValueError(f"{path} has version {version}, expected {HANDOVER_VERSION}")
+    return Handover(**{**content, "order": Order(**content["order"])})
+
+
+def is_delivered(directory: RunDirectory, state: str, *, address: str) -> bool:
+    """Tell whether the server at `address` has all of a run that ended in this `state`."""
+    mark = MarkFile(directory.tracker("mlflow")).load(address)
+    has_all_rows = count_rows(directory.journal, offset=mark.offset) == 0
+    return mark.state == mlflow_state(state) and has_all_rows
