@@ -1,0 +1,61 @@
+"""How far a run has to go and how long that takes, from its config and the end of its journal."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+_TAIL_BYTES = 16_384  # some dozens of rows; a journal may have a million
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What is known of the rest of a run; None is not known."""
+
+    planned_steps: int | None = None
+    seconds_left: float | None = None
+
+
+def pace_of(journal: Path, trainer: Mapping[str, Any], *, step: int, watch: bool) -> Pace:
+    """Return the pace of a run with this `trainer` node; its journal is read only to `watch` it."""
+    max_steps = _count(trainer, "max_steps")
+    if not watch:
+        return Pace(planned_steps=max_steps)
+    rows = tail_rows(journal)
+    per_epoch = [row["step"] / row["epoch"] for row in rows if row["epoch"] > 0]
+    max_epochs = _count(trainer, "max_epochs")
+    by_epochs = round(max_epochs * per_epoch[-1]) if max_epochs and per_epoch else None
+    limits = [limit for limit in (max_steps, by_epochs) if limit is not None]
+    planned = min(limits, default=None)
+    seconds = _seconds_per_step(rows)
+    left = None if planned is None or seconds is None else max(0, planned - step) * seconds
+    return Pace(planned_steps=planned, seconds_left=left)
+
+
+def tail_rows(journal: Path) -> list[dict[str, Any]]:
+    """Return the last whole rows of a journal, as they are written; none without one."""
+    try:
+        with journal.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            lines = file.read().split(b"\n")
+        is_cut = size > _TAIL_BYTES
+        return [json.loads(line) for line in lines[is_cut:-1]]  # the last has no end yet
+    except (OSError, ValueError):  # not there, or damaged: then nothing is known of the pace
+        return []
+
+
+def _seconds_per_step(rows: list[dict[str, Any]]) -> float | None:
+    """Return what a step takes; the median, so that a pause between two jobs does not count."""
+    distinct = {row["step"]: row["time"] for row in rows}
+    steps = sorted(distinct)
+    paces = [(distinct[later] - distinct[step]) / (later - step) for step, later in pairwise(steps)]
+    return sorted(paces)[len(paces) // 2] if paces else None
+
+
+def _count(trainer: Mapping[str, Any], key: str) -> int | None:
+    value = trainer.get(key)
+    return value if isinstance(value, int) else None  # not an open interpolation

@@ -1,0 +1,135 @@
+"""`status`: how the runs of a sweep stand, or one run."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from runner.run.lease import Lease
+from runner.run.status import Status
+from runner.runtime.signals import StopRequests
+from runner.sweeps.directory import SweepDirectory
+from tests.commands.command import call
+from tests.sweeps.sweep_directories import begin, done, failed, plan
+
+RUNS = [[f"optimizer.lr={lr}", f"seed={seed}"] for lr in ("0.1", "0.01") for seed in (1, 2)]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> SweepDirectory:
+    """One completed, one failed, one lost, one queued run."""
+    sweep = plan(tmp_path / "sweep", RUNS)
+    begin(sweep, 0, done(0.123))
+    run = begin(sweep, 1, failed("RuntimeError: boom\nwith more lines"))
+    run.logs.mkdir()
+    run.console.write_text("Traceback")
+    begin(sweep, 2, Status(state="running", jobs=1, step=50, score=float("nan")))
+    return sweep
+
+
+def test_it_shows_a_row_for_each_run_and_why_some_have_none(
+    sweep: SweepDirectory, tmp_path: Path
+) -> None:
+    done = call("status", "sweep", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[:4] == ["run", "state", "step", "evaluation.loss"]
+    assert [line.split()[:2] for line in lines[1:5]] == [
+        ["0", "completed"],
+        ["1", "failed"],
+        ["2", "lost"],
+        ["3", "queued"],
+    ]
+    assert lines[1].endswith("optimizer.lr=0.1 seed=1")
+    assert "run 1 failed: RuntimeError: boom" in lines
+    assert "with more lines" not in done.stdout
+    assert "  sweep/1/logs/console.log" in lines
+    assert any(line.startswith("run 2 lost: its process is gone") for line in lines)
+
+
+def test_the_last_lines_say_how_it_stands_and_how_to_go_on(
+    sweep: SweepDirectory, tmp_path: Path
+) -> None:
+    *_, sentence, way_on = call("status", "sweep", cwd=tmp_path).stdout.splitlines()
+    assert sentence == (
+        "4 runs: 1 completed, 1 failed, 1 lost, 1 queued; "
+        "best evaluation.loss=0.123 is run 0 (optimizer.lr=0.1 seed=1)"
+    )
+    assert way_on == (
+        "it is not running; to go on: python -m runner -m optimizer.lr=0.1,0.01 seed=1,2"
+    )
+
+
+def test_while_it_runs_it_says_so(sweep: SweepDirectory, tmp_path: Path) -> None:
+    lease = Lease(sweep.lease, on_beat=lambda: None, stop=StopRequests())
+    lease.acquire()
+    assert call("status", "sweep", cwd=tmp_path).stdout.endswith("the sweep is running\n")
+    lease.release()
+
+
+def test_a_sweep_that_is_done_has_no_way_on(tmp_path: Path) -> None:
+    sweep = plan(tmp_path / "sweep", RUNS[:1])
+    begin(sweep, 0, done(0.1))
+    assert "to go on" not in call("status", "sweep", cwd=tmp_path).stdout
+
+
+def test_json_has_a_valid_line_for_each_run(sweep: SweepDirectory, tmp_path: Path) -> None:
+    lines = call("status", "sweep", "--json", cwd=tmp_path).stdout.splitlines()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)  # NaN is not JSON
+
+    rows = [json.loads(line, parse_constant=refuse) for line in lines]
+    assert [row["state"] for row in rows] == ["completed", "failed", "lost", "queued"]
+    assert rows[0]["score"] == 0.123 and rows[2]["score"] is None
+    assert rows[0]["overrides"] == {"optimizer.lr": "0.1", "seed": "1"}
+    assert rows[1]["error"] == "RuntimeError: boom\nwith more lines"
+    assert Path(tmp_path, rows[1]["log"]).read_text() == "Traceback"
+
+
+def test_failed_shows_only_those(sweep: SweepDirectory, tmp_path: Path) -> None:
+    (line,) = call("status", "sweep", "--json", "--failed", cwd=tmp_path).stdout.splitlines()
+    assert json.loads(line)["number"] == 1
+    shown = call("status", "sweep", "--failed", cwd=tmp_path).stdout
+    assert "boom" in shown and "queued  " not in shown
+    assert "4 runs: 1 completed" in shown  # the whole is told nevertheless
+
+
+def test_many_reasons_are_cut_but_not_with_failed(tmp_path: Path) -> None:
+    sweep = plan(tmp_path / "sweep", [[f"seed={seed}"] for seed in range(14)])
+    for number in range(14):
+        begin(sweep, number, failed(f"RuntimeError: number {number}"))
+    shown = call("status", "sweep", cwd=tmp_path).stdout
+    assert "number 9" in shown and "number 10" not in shown
+    assert "... and 4 more" in shown
+    assert "number 13" in call("status", "sweep", "--failed", cwd=tmp_path).stdout
+
+
+def test_one_run_is_shown_too(sweep: SweepDirectory, tmp_path: Path) -> None:
+    header, row, *_ = call("status", "sweep/0", cwd=tmp_path).stdout.splitlines()
+    assert "run" not in header.split()
+    assert row.split()[:3] == ["completed", "100", "0.123"]
+    (line,) = call("status", "sweep/2", "--json", cwd=tmp_path).stdout.splitlines()
+    assert json.loads(line)["state"] == "lost"
+    assert json.loads(line)["planned_steps"] == 100
+
+
+def test_a_run_without_a_sign_of_life_is_named(sweep: SweepDirectory, tmp_path: Path) -> None:
+    lease = Lease(sweep.job(2).lease, on_beat=lambda: None, stop=StopRequests())
+    lease.acquire()
+    long_ago = time.time() - 3600
+    os.utime(sweep.job(2).status, (long_ago, long_ago))
+    shown = call("status", "sweep", cwd=tmp_path).stdout
+    assert "run 2 running: no sign of life for 60 min" in shown
+    lease.release()
+
+
+def test_what_is_neither_is_one_sentence(tmp_path: Path) -> None:
+    done = call("status", ".", cwd=tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "neither a sweep (it has no sweep.json) nor a run" in done.stderr
+    done = call("status", "nowhere", cwd=tmp_path)
+    assert done.returncode == 2 and "nowhere" in done.stderr
