@@ -108,9 +108,19 @@ def test_a_job_that_is_refused_writes_nothing_into_the_log_of_the_live_one(tmp_p
 
 
 def test_the_log_file_holds_the_traceback_of_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="empty"):
-        train(tmp_path, tiny_options(), data=tiny_data(train=fixed_split(0)))
+    class Broken(Noisy):
+        def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, tiny_options(), data=tiny_data(train=Broken()))
     assert "Traceback" in RunDirectory(tmp_path).log_of_rank(0).read_text()
+
+
+def test_a_run_that_cannot_begin_leaves_no_directory(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="empty"):
+        train(tmp_path / "run", tiny_options(), data=tiny_data(train=fixed_split(0)))
+    assert not list(tmp_path.iterdir())
 
 
 def test_bad_data_found_in_training_is_a_failed_run(tmp_path: Path) -> None:

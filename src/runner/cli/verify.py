@@ -4,17 +4,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import TypeVar
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from omegaconf import open_dict
-from omegaconf.errors import OmegaConfBaseException
-
-from runner.config.compose import compose
-from runner.config.overrides import diagnose as diagnose_overrides
+from runner.cli.composing import compose_run
 from runner.config.run_config import RunConfig
 from runner.config.validate import validate
 from runner.errors import ConfigError, RunnerError
@@ -56,15 +49,7 @@ def verify_resume(overrides: Sequence[str], *, steps: int, keep: bool) -> int:
 
 def _compose(overrides: Sequence[str]) -> RunConfig:
     """Compose and validate as training does."""
-    try:
-        cfg = compose(overrides, with_hydra=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise diagnose_overrides(overrides, error) from error
-    HydraConfig.instance().set_config(cfg)
-    choices = dict(HydraConfig.get().runtime.choices)
-    cfg = deepcopy(cfg)
-    with open_dict(cfg):
-        del cfg["hydra"]
+    cfg, choices = compose_run(overrides)
     return validate(cfg, choices=choices)
 
 

@@ -1,9 +1,11 @@
 """What a job is to do, as plain data that travels to the ranks."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.config.run_config import RunConfig
+from runner.sweeps.search.pruning import Pruning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,3 +17,5 @@ class Assignment:
     overrides: list[str]
     command: list[str]
     continue_completed: bool = False
+    pruning: Pruning | None = None  # of a run of a search
+    delivered_to: Mapping[str, str] = field(default_factory=dict)  # see TrackedRun

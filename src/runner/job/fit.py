@@ -54,6 +54,7 @@ class Job:
     checkpoint_dir: str | None = None
     continue_completed: bool = False
     hang_timeout: Duration | None = None
+    delivered_to: Mapping[str, str] = field(default_factory=dict)  # see TrackedRun
 
 
 def fit(job: Job) -> Result:
@@ -76,13 +77,20 @@ def fit(job: Job) -> Result:
                 _log.info("run %s", os.path.relpath(job.directory.path))
                 for warning in session.warnings:
                     _log.warning("%s", warning)
+                ranks.meet()  # a log that is begun later would be left of a run that never began
+                parts = _build(job, ranks)
                 if ranks.is_main:
                     _place_checkpoints(job, session.id)
                 ranks.meet()
-                parts = _build(job, ranks)
                 started = _start_trackers(job, session)  # of a run that can begin
                 result = _train(parts, session, stop, job.hang_timeout)
-                _log.info("done score=%s best_step=%s", result.score, result.best_step)
+                session.outcome = "pruned" if result.is_pruned else "completed"
+                _log.info(
+                    "%s score=%s best_step=%s",
+                    "pruned" if result.is_pruned else "done",
+                    result.score,
+                    result.best_step,
+                )
         except Interrupted:
             _log.info("stopped; to go on: python -m runner resume %s", job.directory.path)
             stop.forward()
@@ -144,7 +152,7 @@ def _failing_together(ranks: Ranks, stop: StopRequests) -> Iterator[None]:
         yield
     except Exception as error:
         if (first := ranks.failure_behind(error)) is not None:
-            raise RunError(first.sentence) from error
+            raise first.as_error() from error
         if stop.received is not None and ranks.are_several and tells_of_another_rank(error):
             raise Interrupted(stop.received) from error  # as the rank that left before did
         ranks.report_failure(error)
@@ -187,13 +195,13 @@ def _train(
         except DataError as error:  # found inside training, where it is no mistake of the config
             raise RunError(str(error)) from error
         # After the last look of the loop: a stop that any rank has seen since; the next job
-        # completes the run.
+        # completes the run. One that was pruned has nothing left to do.
         stops = ranks.gather((stop.abandoned, stop.received))
     for abandoned, _ in stops:
         if abandoned is not None:
             raise RunError(abandoned)
     for _, received in stops:
-        if received is not None:
+        if received is not None and not result.is_pruned:
             raise Interrupted(received)
     return result
 
@@ -237,6 +245,7 @@ def _start_trackers(job: Job, session: Session) -> list[Tracker]:
             parameters=config,
             settings=nodes.get(name) or {},
             tags={"runner.id": session.id},
+            delivered_to=job.delivered_to,
         )
         tracker.start(run)
     return list(job.trackers.values())

@@ -1,6 +1,6 @@
 """Run one config as one job, in this process or in several."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runner.build.from_config import build_parts, build_trackers
@@ -12,6 +12,7 @@ from runner.job.place import take_place, wants_ranks
 from runner.job.supervisor import supervise
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription
+from runner.sweeps.search.pruning import Pruning
 
 
 def run_job(
@@ -21,10 +22,13 @@ def run_job(
     overrides: Sequence[str] = (),
     command: Sequence[str] = (),
     continue_completed: bool = False,
+    pruning: Pruning | None = None,
+    delivered_to: Mapping[str, str] | None = None,
 ) -> float | None:
     """Train `config` in the directory `path`, continuing what is there, and return the best score.
 
     With hardware.num_processes it starts as many ranks and watches them, unless a launcher has.
+    With `pruning` it may end early and well, with the state `pruned`.
     Raises RunnerError with one sentence, or Interrupted when it was asked to stop and has saved.
     """
     assignment = Assignment(
@@ -33,6 +37,8 @@ def run_job(
         overrides=list(overrides),
         command=list(command),
         continue_completed=continue_completed,
+        pruning=pruning,
+        delivered_to=delivered_to or {},
     )
     if wants_ranks(config.options):
         return supervise(assignment)
@@ -51,11 +57,12 @@ def run_here(assignment: Assignment) -> float | None:
             overrides=assignment.overrides,
             command=assignment.command,
         ),
-        build=lambda ranks: build_parts(config, place.device, ranks),
+        build=lambda ranks: build_parts(config, place.device, ranks, pruning=assignment.pruning),
         trackers=build_trackers(config) if place.is_main else {},
         place=place,
         checkpoint_dir=config.checkpoint.dir,
         continue_completed=assignment.continue_completed,
+        delivered_to=assignment.delivered_to,
         hang_timeout=parse_optional(config.trainer.hang_timeout),
     )
     return fit(job).score

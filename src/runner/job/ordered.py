@@ -7,12 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.config.frozen import from_frozen
-from runner.config.threads import threads_of_run
-from runner.config.validate import validate
 from runner.errors import ConfigError, Interrupted, RunnerError
-from runner.job.job import run_job
-from runner.run.directory import RunDirectory
+from runner.sweeps.search.pruning import Pruning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +19,12 @@ class OrderedJob:
     path: Path
     overrides: tuple[str, ...]
     command: tuple[str, ...]
+    pruning: Pruning | None = None  # of a run of a search, which may end it early
+    delivered_to: Mapping[str, str] = field(default_factory=dict)  # see TrackedRun
 
     def __call__(self) -> int:
         try:
-            config = validate(
-                from_frozen(self.config),
-                threads=threads_of_run(RunDirectory(self.path).config),
-            )
-            run_job(config, self.path, overrides=self.overrides, command=self.command)
+            self._train()
         except Interrupted as stop:
             return stop.exit_code
         except KeyboardInterrupt:
@@ -43,3 +37,22 @@ class OrderedJob:
             traceback.print_exc()
             return 1
         return 0
+
+    def _train(self) -> None:
+        # Not before: the process that orders jobs does without torch.
+        from runner.config.frozen import from_frozen
+        from runner.config.threads import threads_of_run
+        from runner.config.validate import validate
+        from runner.job.job import run_job
+        from runner.run.directory import RunDirectory
+
+        threads = threads_of_run(RunDirectory(self.path).config)
+        config = validate(from_frozen(self.config), threads=threads)
+        run_job(
+            config,
+            self.path,
+            overrides=self.overrides,
+            command=self.command,
+            pruning=self.pruning,
+            delivered_to=self.delivered_to,
+        )

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import IO
 
-from runner.errors import ConfigError, Interrupted, RunError
+from runner.errors import Interrupted
 from runner.job.assignment import Assignment
 from runner.run.directory import RunDirectory
 from runner.run.status import read_raw_status
@@ -57,7 +57,7 @@ def supervise(assignment: Assignment) -> float | None:
             _end(ranks)
         failure = reports.first()
         if failure is not None:
-            raise _error_of(failure)
+            raise failure.as_error()
         interrupted = [code - 128 for code in codes if code - 128 in STOP_SIGNALS]
         if stop.received is not None or interrupted:
             stop.forward()
@@ -164,12 +164,6 @@ def _failure_of(rank: _Rank, directory: RunDirectory) -> Failure:
     else:
         more = f"; its log is logs/{log.name}" if log.exists() else ", before it began"
     return Failure(number, f"rank {number} {how}{more}", is_told=True)
-
-
-def _error_of(failure: Failure) -> Exception:
-    if failure.exit_code == ConfigError.exit_code:
-        return ConfigError(*failure.error.split("\n"))
-    return RunError(failure.sentence)
 
 
 def _signal_all(ranks: Sequence[_Rank], number: int) -> None:

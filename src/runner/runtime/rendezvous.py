@@ -17,7 +17,7 @@ from typing import NamedTuple
 from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
-from runner.errors import Interrupted, RunError, RunnerError
+from runner.errors import ConfigError, Interrupted, RunError, RunnerError
 from runner.runtime.launch import Launch
 from runner.runtime.signals import StopRequests
 
@@ -46,6 +46,12 @@ class Failure(NamedTuple):
             return self.error
         log = f"logs/rank_{self.rank}.log"
         return f"rank {self.rank} failed: {self.error}; its traceback is in {log}"
+
+    def as_error(self) -> RunnerError:
+        """Return the error that tells of it on another rank, or by the supervisor."""
+        if self.exit_code == ConfigError.exit_code:
+            return ConfigError(*self.error.split("\n"))
+        return RunError(self.sentence)
 
 
 def failure_of(rank: int, error: Exception) -> Failure:
