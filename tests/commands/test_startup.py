@@ -1,5 +1,6 @@
 """What does not train is light."""
 
+import json
 import os
 import resource
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.command import SOURCES, call, run
+from tests.sweeps import sweep_directories
 
 HEAVY = {"torch", "mlflow", "accelerate", "numpy", "pandas", "matplotlib", "sklearn", "rich", "PIL"}
 PROBE = """
@@ -33,12 +35,19 @@ sys.exit(code)
         ["--info", "searchpath"],
         ["resume", "--help"],
         ["predict", "--help"],
+        ["status", "--help"],
+        ["report", "--help"],
+        ["clean", "--help"],
+        ["status", "sweep"],
+        ["clean", "sweep", "--yes"],
     ],
     ids=" ".join,
 )
 def test_it_imports_nothing_heavy_and_takes_little_time(
     arguments: list[str], tmp_path: Path
 ) -> None:
+    sweep = sweep_directories.plan(tmp_path / "sweep", [[f"seed={number}"] for number in range(20)])
+    sweep_directories.begin(sweep, 0, sweep_directories.done(0.5))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     probe = PROBE.format(arguments=arguments, heavy=HEAVY)
     done = subprocess.run(
@@ -55,6 +64,21 @@ def test_it_imports_nothing_heavy_and_takes_little_time(
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.8
 
 
+def test_status_of_a_thousand_runs_takes_less_than_a_second(tmp_path: Path) -> None:
+    """benchmarks/status_cost.py measures it; this holds it."""
+    runs = [[f"seed={number}"] for number in range(1000)]
+    sweep = sweep_directories.plan(tmp_path / "sweep", runs)
+    for number in range(1000):
+        path = sweep.job(number).status
+        path.parent.mkdir()
+        path.write_text(json.dumps({"state": "running", "step": 5, "jobs": 1}))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    shown = run("status", "sweep", cwd=tmp_path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "1000 runs: 1000 lost" in shown.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.8
+
+
 def test_alone_it_shows_what_there_is_to_run(tmp_path: Path) -> None:
     shown = call(cwd=tmp_path).stdout
     for word in ("plate_ocr ", "optimizer ", "adamw", "resume ", "predict ", "Experiments"):
@@ -68,5 +92,11 @@ def test_shell_completion_knows_the_members_of_a_group(tmp_path: Path) -> None:
 
 def test_help_names_commands_groups_and_keys(tmp_path: Path) -> None:
     shown = call("--help", cwd=tmp_path).stdout
-    for word in ("resume RUN_DIR", "optimizer: adam, adamw, sgd", "max_epochs: 20", "--multirun"):
+    for word in (
+        "resume DIR",
+        "status DIR",
+        "optimizer: adam, adamw, sgd",
+        "max_epochs: 20",
+        "--multirun",
+    ):
         assert word in shown

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from runner.cli.main import run
+from runner.run.directory import RunDirectory
+from runner.run.status import read_status
 
 PICTURES = ("data=ocr_folder", "task=ctc", "model=crnn", "trackers=none", "callbacks=none")
 
@@ -103,14 +105,34 @@ def test_one_clear_message_before_any_training(
     assert message in error
     assert "Traceback" not in error
     assert sum("error:" in line for line in error.splitlines()) == 1
-    assert not list(tmp_path.rglob("step_*"))
-    assert not any(path.read_text() for path in tmp_path.rglob("metrics.jsonl"))
+    assert not list(tmp_path.glob("outputs/*"))  # no run directory
 
 
-def test_a_run_that_never_began_leaves_no_directory(tmp_path: Path) -> None:
-    assert run(["data.batch_size=0"]) == 2
-    assert run(["hardware.device=cuda:7"]) == 2
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "optimizer.lr=-1",  # found while building, as the next one is
+        "trainer.best_metric=evaluation.acuracy",
+        "checkpoint.dir=empty/labels.csv",
+    ],
+)
+def test_a_mistake_found_while_building_leaves_no_directory(mistake: str, tmp_path: Path) -> None:
+    assert run(["trackers=none", "callbacks=none", mistake]) == 2
     assert not list(tmp_path.glob("outputs/*"))
+
+
+def test_nor_do_several_ranks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["hardware=cpu", "hardware.num_processes=2", "optimizer.lr=-1"]) == 2
+    assert "Invalid learning rate" in capsys.readouterr().err
+    assert not list(tmp_path.glob("outputs/*"))
+
+
+def test_a_file_that_somebody_else_put_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine/logs").mkdir(parents=True)
+    (tmp_path / "mine/notes.txt").write_text("not yours")
+    assert run(["hydra.run.dir=mine", "optimizer.lr=-1"]) == 2
+    assert (tmp_path / "mine/notes.txt").read_text() == "not yours"
+    assert read_status(RunDirectory(tmp_path / "mine")).state == "failed"  # type: ignore[union-attr]
 
 
 def test_a_sweep_with_a_typo_is_refused_before_its_first_job(

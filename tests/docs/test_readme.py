@@ -24,13 +24,13 @@ COMMANDS = [
 ]
 RUNNER = "python -m runner"
 SMALL = ("trainer.max_steps=2", "debug.limit_batches=1", *BARE)
+RUNS_OF_SWEEPS = {3: 6, 4: 8}  # by the commas of the command
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 FEW_PLATES = ("data.train_size=64", "data.evaluation_size=8", "data.test_size=8")
 LOOKING = [c for c in COMMANDS if c == RUNNER or "--help" in c or "--cfg" in c]
+OTHERS = r"resume|predict|check|status|_real"  # tested below, or, of sweeps, with docs/sweeps.md
 TRAINING = [
-    c
-    for c in COMMANDS
-    if c.startswith(RUNNER) and c not in LOOKING and not re.search(r"resume|predict|_real", c)
+    c for c in COMMANDS if c.startswith(RUNNER) and c not in LOOKING and not re.search(OTHERS, c)
 ]
 
 
@@ -46,7 +46,7 @@ def test_the_readme_names_the_keys_that_may_change_on_resume() -> None:
 def test_the_readme_shows_each_kind_of_command() -> None:
     assert COMMANDS[:2] == ["scripts/run +experiment=plate_ocr", "scripts/test"]
     assert len(LOOKING) == 3
-    assert len(TRAINING) == 6
+    assert len(TRAINING) == 8
 
 
 def test_the_launcher_of_the_readme_is_a_tested_one() -> None:
@@ -69,13 +69,21 @@ def test_looking_runs_nothing(command: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_checking_leaves_nothing(tmp_path: Path) -> None:
+    (command,) = (c for c in COMMANDS if c.startswith(f"{RUNNER} check"))
+    done = call(*arguments_of(command), *SMALL, *FEW_PLATES, "data.batch_size=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "parameters" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("command", TRAINING)
 def test_training_trains(command: str, tmp_path: Path) -> None:
     few = FEW_PLATES if "plate_ocr" in command else ()
     done = call(*arguments_of(command), *SMALL, *few, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     runs = list(tmp_path.rglob("status.json"))
-    assert len(runs) == (6 if " -m " in command.removeprefix(RUNNER) else 1)
+    assert len(runs) == RUNS_OF_SWEEPS.get(command.count(","), 1)
 
 
 def test_a_run_is_continued_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +91,7 @@ def test_a_run_is_continued_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     shutil.move(only_run(tmp_path, "plate_ocr"), tmp_path / "RUN_DIR")
     (tmp_path / "PICTURES").mkdir()
     write_picture(tmp_path / "PICTURES/a.png")
-    commands = [c for c in COMMANDS if re.search(r" resume| predict", c)]
+    commands = [c for c in COMMANDS if re.search(r" resume| predict", c) and "SWEEP" not in c]
     assert len(commands) == 3
     for command in commands:
         short = [a.replace("=2000", "=4") for a in arguments_of(command)]
@@ -137,3 +145,10 @@ def test_every_benchmark_that_is_named_is_there() -> None:
 
 def write_picture(path: Path) -> None:
     Image.new("L", (128, 32), 200).save(path)
+
+
+def test_looking_at_a_sweep_and_resuming_it_are_tested_with_its_page() -> None:
+    page = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    commands = [c for c in COMMANDS if "SWEEP_DIR" in c]
+    assert len(commands) == 2
+    assert [c for c in commands if c not in page] == []

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from runner.errors import Interrupted, RunError
-from runner.run.lease import Lease, _filesystem_of, is_held
+from runner.run.lease import Lease, _filesystem_of, is_held, kept_free
 from runner.runtime.signals import StopRequests
 
 
@@ -238,3 +238,36 @@ def test_waiting_for_a_silent_holder_is_told_and_ends_with_a_signal(
     assert time.monotonic() - started < 10
     (line,) = caplog.messages
     assert "waiting up to 60 s" in line and "process 7 on another-host" in line
+
+
+def test_while_a_lease_is_kept_free_nobody_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "lease.json"
+    taken = threading.Event()
+    lease = lease_at(path)
+    taking = threading.Thread(target=lambda: (lease.acquire(), taken.set()))
+    with kept_free(path) as is_free:
+        assert is_free
+        taking.start()
+        assert not taken.wait(0.3)
+    assert taken.wait(5)
+    with kept_free(path) as is_free:
+        assert not is_free
+    lease.release()
+    taking.join()
+
+
+def test_to_look_at_many_leases_costs_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader of a sweep asks for each run; what no process can change is read once."""
+    path = tmp_path / "lease.json"
+    lease = lease_at(path)
+    lease.acquire()
+    assert is_held(path)
+    read = []
+    read_text = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda at, **o: (read.append(at), read_text(at, **o))[1])
+    assert is_held(path)
+    assert set(read) <= {path, Path(f"/proc/{os.getpid()}/stat")}
+    monkeypatch.undo()
+    lease.release()

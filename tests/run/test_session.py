@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.errors import ConfigError, Interrupted, RunError
+from runner.errors import ConfigError, DataError, Interrupted, RunError
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription, open_session
 from runner.run.status import read_status
@@ -177,6 +177,55 @@ def test_a_job_that_is_refused_leaves_the_run_as_it_was(tmp_path: Path) -> None:
         pytest.raises(ConfigError, match="later"),
         open_session(directory, longer, continue_completed=True) as session,
     ):
+        session.has_begun = True
+        raise ConfigError("later")
+    assert read_status(directory).state == "failed"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_new_run_that_never_began_for_its_config_leaves_nothing(
+    tmp_path: Path, exists: bool
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    if exists:
+        directory.path.mkdir()
+    with pytest.raises(ConfigError), open_session(directory, description()):
+        directory.logs.mkdir()
+        directory.log_of_rank(0).write_text("begun\n")
+        raise ConfigError("wrong")
+    assert directory.path.exists() == exists  # what was there before stays, empty
+    assert not list(tmp_path.glob("run/*")) + list(tmp_path.glob("run/.*"))
+
+
+@pytest.mark.parametrize("failure", [RunError("no luck"), ValueError("no luck")])
+def test_one_that_failed_otherwise_leaves_its_reason(tmp_path: Path, failure: Exception) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(type(failure)), open_session(directory, description()):
+        raise failure
+    assert read_status(directory).state == "failed"  # type: ignore[union-attr]
+
+
+def test_a_directory_that_held_something_tells_why_its_run_failed(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.logs.mkdir()
+    directory.console.write_text("of the pool that started this job")
+    with pytest.raises(ConfigError), open_session(directory, description()):
+        raise ConfigError("wrong")
+    assert read_status(directory).state == "failed"  # type: ignore[union-attr]
+    assert directory.console.exists()
+
+
+def test_what_others_put_into_a_new_directory_stays(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(DataError), open_session(directory, description()):
+        (directory.path / "mine.txt").write_text("mine")
+        raise DataError("no data")
+    assert [path.name for path in directory.path.iterdir() if path.name[0] != "."] == ["mine.txt"]
+
+
+def test_a_run_that_began_keeps_its_directory(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(ConfigError), open_session(directory, description()) as session:
         session.has_begun = True
         raise ConfigError("later")
     assert read_status(directory).state == "failed"  # type: ignore[union-attr]

@@ -1,7 +1,11 @@
 """The commands and what they give: listing them imports nothing."""
 
 COMMANDS = {
-    "resume": "continue a run exactly where it stands",
+    "resume": "continue a run exactly where it stands, or a sweep",
+    "check": "tell everything that can be known of a run or a sweep without training",
     "verify-resume": "prove on this machine that an experiment resumes exactly",
     "predict": "read pictures with a trained run",
+    "status": "how the runs of a sweep stand, or one run",
+    "report": "a sweep as a page: runs by score, seeds, effect of each parameter, curves",
+    "clean": "delete checkpoints of a sweep that nobody needs any more",
 }

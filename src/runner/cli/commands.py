@@ -33,8 +33,17 @@ def run_command(arguments: Sequence[str]) -> int:
 @_commands.command(short_help=COMMANDS["resume"])
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("overrides", nargs=-1)
-def resume(directory: Path, overrides: tuple[str, ...]) -> None:
-    """Continue the run in DIRECTORY; OVERRIDES change layout keys: trainer.max_epochs=20."""
+def resume(directory: Path, overrides: tuple[str, ...]) -> int:
+    """Continue the run or the sweep in DIRECTORY.
+
+    OVERRIDES change layout keys: trainer.max_epochs=20.
+    """
+    from runner.sweeps.directory import is_sweep
+
+    if is_sweep(directory):
+        from runner.cli.sweeps.resume import resume_sweep
+
+        return resume_sweep(directory, overrides)
     from runner.config.frozen import load_frozen
     from runner.config.validate import validate
     from runner.job.job import run_job
@@ -54,6 +63,36 @@ def resume(directory: Path, overrides: tuple[str, ...]) -> None:
         command=command,
         continue_completed=True,
     )
+    return 0
+
+
+@_commands.command(
+    short_help=COMMANDS["check"],
+    context_settings={"ignore_unknown_options": True},  # -m and the flags of a sweep
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option(
+    "--config-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with a conf of your own, as in training.",
+)
+@click.pass_context
+def check(context: click.Context, arguments: tuple[str, ...], config_dir: Path | None) -> None:
+    """Check the run that ARGUMENTS, overrides as in training, describe; with -m a whole sweep.
+
+    Builds everything and does each kind of work once: a step, a batch of each evaluation. Exit code
+    0 when nothing is wrong, 2 when something is, told in a sentence each. Nothing is written.
+    """
+    if config_dir is not None:
+        put_config_dir_first(str(config_dir))
+        make_user_code_importable()
+    if {"-m", "--multirun"} & set(arguments):
+        from runner.cli.sweeps.start import check_sweep
+
+        context.exit(check_sweep(arguments))
+    from runner.cli.check import check_run
+
+    context.exit(check_run(arguments))
 
 
 @_commands.command("verify-resume", short_help=COMMANDS["verify-resume"])
@@ -100,3 +139,49 @@ def predict(
 
     reader = load_reader(directory, device=device, step=step)
     write_rows(reader.read(files), form, sys.stdout)
+
+
+@_commands.command(short_help=COMMANDS["status"])
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--failed", "only_failed", is_flag=True, help="Only the runs that failed.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line, a line for each run."
+)
+def status(directory: Path, only_failed: bool, as_json: bool) -> None:
+    """Show how the runs of the sweep in DIRECTORY stand, or the one run in it.
+
+    It reads files alone: any machine that sees them will do, also while the sweep runs.
+    """
+    from runner.cli.status import status as show
+
+    show(directory, as_json=as_json, only_failed=only_failed)
+
+
+@_commands.command(short_help=COMMANDS["report"])
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def report(directory: Path) -> None:
+    """Write what came of the sweep in DIRECTORY: report/report.html, the same as .md, pictures."""
+    from runner.cli.report import report as write
+
+    write(directory)
+
+
+@_commands.command(short_help=COMMANDS["clean"])
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--keep-best",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="How many of the completed runs keep their checkpoints: the best.",
+)
+@click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
+def clean(directory: Path, keep_best: int, is_agreed: bool) -> None:
+    """Delete checkpoints of the sweep in DIRECTORY, or leftovers of the run in it.
+
+    Those of completed runs go but for the best ones, those of pruned runs, and what torn writes
+    have left. Runs that are unfinished or failed keep theirs. Config, figures and logs stay.
+    """
+    from runner.cli.clean import clean as delete
+
+    delete(directory, keep_best=keep_best, is_agreed=is_agreed)

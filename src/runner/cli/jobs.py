@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 from runner.cli.ranks import agreed_stamp, is_terminal_mine
 from runner.config import resolvers
 from runner.config.locate import make_user_code_importable
-from runner.errors import ConfigError, RunnerError
+from runner.errors import ConfigError, DataError, RunnerError
+from runner.run.directory import RunDirectory
 
 
 class Jobs:
@@ -43,6 +44,14 @@ class Jobs:
             _print_failure(f"job {hydra_cfg.job.num} ({' '.join(overrides)})", error)
             raise
 
+    def ended_elsewhere(self, name: str, error: Exception | None) -> None:
+        """Hear of a job of a sweep that a launcher has run in a process of its own."""
+        self._is_sweep = True
+        self.started += 1
+        if error is not None:
+            self.failures.append(error)
+            _print_failure(name, error)
+
     def exit_code(self) -> int:
         """Return 0, or raise the failure of the one run, or tell those of a sweep."""
         if not self.failures:
@@ -60,17 +69,27 @@ def _run_one(cfg: DictConfig, *, overrides: list[str], command: list[str]) -> fl
     from runner.config.threads import threads_of_run
     from runner.config.validate import validate
     from runner.job.job import run_job
-    from runner.run.directory import RunDirectory
 
     hydra_cfg = HydraConfig.get()
     directory = Path(hydra_cfg.runtime.output_dir)
+    if cfg.get("fresh") is True:
+        directory = beside(directory)
     try:
         threads = threads_of_run(RunDirectory(directory).config)
         config = validate(cfg, choices=dict(hydra_cfg.runtime.choices), threads=threads)
         return run_job(config, directory, overrides=overrides, command=command)
-    except ConfigError:
+    except (ConfigError, DataError):
         _remove_if_empty(directory, directory.parent)
         raise
+
+
+def beside(directory: Path) -> Path:
+    """Return `directory`, or if a run is there the first of DIRECTORY_2, _3, ... without one."""
+    number, candidate = 1, directory
+    while RunDirectory(candidate).config.exists():
+        number += 1
+        candidate = directory.with_name(f"{directory.name}_{number}")
+    return candidate
 
 
 def _print_failure(name: str, error: Exception) -> None:

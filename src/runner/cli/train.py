@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import hydra
@@ -20,10 +21,14 @@ from runner.config.overrides import diagnose
 from runner.errors import ConfigError
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
+_MULTIRUN = ("-m", "--multirun")
+_full_error_of_user: ContextVar[str | None] = ContextVar("full_error_of_user", default=None)
 
 
 def train(arguments: Sequence[str]) -> int:
     """Run `arguments`, Hydra's flags and overrides, and return the exit code."""
+    flags = [word for word in arguments if word in _MULTIRUN]  # Hydra wants them first
+    arguments = [*flags, *(word for word in arguments if word not in _MULTIRUN)]
     resolvers.register(stamp=agreed_stamp)
     _put_config_dir_first(arguments)
     make_user_code_importable()
@@ -42,8 +47,8 @@ def train(arguments: Sequence[str]) -> int:
                 raise ConfigError(str(error)) from error
             if not jobs.failures:
                 raise
-        except Exception:
-            if not jobs.failures:
+        except Exception as error:
+            if not any(error is failure for failure in jobs.failures):
                 raise
     return jobs.exit_code()
 
@@ -64,16 +69,33 @@ def _put_config_dir_first(arguments: Sequence[str]) -> None:
 
 
 @contextmanager
+def environment_of_user() -> Iterator[None]:
+    """Undo within what `train` sets for Hydra alone: for child processes."""
+    with _full_error(_full_error_of_user.get()):
+        yield
+
+
+@contextmanager
 def _hydra_raises() -> Iterator[None]:
     """Make Hydra raise its errors instead of printing them and leaving with exit code 1."""
-    before = os.environ.get(FULL_ERROR)
-    os.environ[FULL_ERROR] = "1"
+    token = _full_error_of_user.set(os.environ.get(FULL_ERROR))
+    try:
+        with _full_error("1"):
+            yield
+    finally:
+        _full_error_of_user.reset(token)
+
+
+@contextmanager
+def _full_error(value: str | None) -> Iterator[None]:
+    before = os.environ.pop(FULL_ERROR, None)
+    if value is not None:
+        os.environ[FULL_ERROR] = value
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[FULL_ERROR]
-        else:
+        os.environ.pop(FULL_ERROR, None)
+        if before is not None:
             os.environ[FULL_ERROR] = before
 
 

@@ -24,6 +24,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +123,39 @@ def is_held(path: Path) -> bool:
     return holder is not None and not _is_gone(holder, path)
 
 
+@contextmanager
+def kept_free(path: Path) -> Iterator[bool]:
+    """Yield whether nobody holds the lease at `path`; within, nobody can take it.
+
+    For a short act on a run that is over; it writes nothing, so that a full disk is no hurdle.
+    """
+    with _locked(path):
+        yield not is_held(path)
+
+
+def beat_of(path: Path) -> str | None:
+    """Return what changes with each heartbeat of the lease at `path`; None without a lease."""
+    holder = _read(path)
+    return None if holder is None else f"{holder['token']} {holder['beat']}"
+
+
+def lock_of(path: Path) -> Path:
+    """Return the lock file of the lease at `path`, which stays when the lease is given back."""
+    return path.with_name(f".{path.name}.lock")
+
+
 def _this_process() -> dict[str, Any]:
+    process = {"pid": os.getpid(), "started": _start_time(os.getpid())}
+    return {**_this_place(), **process}
+
+
+def _this_place() -> dict[str, Any]:
+    """Return from where this process looks at others; cheap, a sweep asks it for every run."""
     return {
         "host": socket.gethostname(),
         "machine": _machine_id(),
         "boot": _boot_id(),
         "pid_namespace": _pid_namespace(),
-        "pid": os.getpid(),
-        "started": _start_time(os.getpid()),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
         "slurm_restarts": os.environ.get("SLURM_RESTART_COUNT", "0"),
     }
@@ -137,12 +163,12 @@ def _this_process() -> dict[str, Any]:
 
 def _is_visible(holder: dict[str, Any]) -> bool:
     """Return whether the holder's process, if it lives, is among those that this one can see."""
-    mine = _this_process()
+    mine = _this_place()
     return all(holder.get(key) == mine[key] for key in ("host", "boot", "pid_namespace"))
 
 
 def _is_gone(holder: dict[str, Any], path: Path) -> bool:
-    mine = _this_process()
+    mine = _this_place()
     same_job = holder["slurm_job"] is not None and holder["slurm_job"] == mine["slurm_job"]
     if same_job and holder["slurm_restarts"] != mine["slurm_restarts"]:
         return True
@@ -190,6 +216,7 @@ def _lost_message(path: Path, holder: dict[str, Any] | None) -> str:
     )
 
 
+@cache
 def _machine_id() -> str:
     try:
         return Path("/etc/machine-id").read_text().strip()
@@ -197,6 +224,7 @@ def _machine_id() -> str:
         return ""
 
 
+@cache
 def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -204,6 +232,7 @@ def _boot_id() -> str:
         return ""
 
 
+@cache
 def _pid_namespace() -> str:
     try:
         return str(Path("/proc/self/ns/pid").readlink())
@@ -238,6 +267,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as file:
+    with lock_of(path).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -3,7 +3,8 @@
     with open_session(directory, ...) as session:
         ... train ...
 
-On leaving, the status tells the truth: `completed`, `preempted` when interrupted, `failed` with the
+On leaving, the status tells the truth: `completed` (or what the job made its `outcome`, as
+`pruned`), `preempted` when interrupted, `failed` with the
 reason on an exception; a job that lost its lease to another leaves the status to that one. What a
 kill leaves is `running` without a lease, which readers see as `lost`.
 """
@@ -18,7 +19,7 @@ from typing import Any
 from runner.config.layout import differing_keys
 from runner.config.stamp import id_in
 from runner.config.written import read_config, to_yaml
-from runner.errors import Interrupted, RunError, RunnerError
+from runner.errors import ConfigError, DataError, Interrupted, RunError, RunnerError
 from runner.files import write_text_atomically
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal
@@ -33,6 +34,7 @@ from runner.run.provenance import (
     write_provenance,
 )
 from runner.run.status import Status, read_raw_status, write_status
+from runner.run.taking_back import is_untouched, take_back_files, take_back_folder
 from runner.runtime.signals import StopRequests
 
 _log = logging.getLogger(__name__)
@@ -52,7 +54,8 @@ class Session:
     """An open run directory; what `standing` returns goes into the status.
 
     `give_up` ends it with an error from any thread, for a process that is about to be ended. Until
-    `has_begun` is set, a job that is refused leaves a run that was there as it was.
+    `has_begun` is set, a job that is refused leaves a run that was there as it was, and for a
+    mistake of the config or the data no new one.
     """
 
     def __init__(self, directory: RunDirectory, id: str, status: Status, journal: Journal) -> None:
@@ -62,6 +65,7 @@ class Session:
         self.standing: Callable[[], Mapping[str, Any]] = dict  # step, score and best_step, if known
         self.warnings: list[str] = []  # what the job should tell, once it has its log
         self.has_begun = False
+        self.outcome = "completed"  # the state in which a job ends that nothing fails
         self.give_up: Callable[[BaseException], None] = lambda _: None
         self._status = status
 
@@ -70,6 +74,15 @@ class Session:
         state = state or self._status.state
         self._status = replace(self._status, state=state, error=error, **self.standing())
         write_status(self.directory.status, self._status)
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What was in the directory before a job came."""
+
+    files: Mapping[Path, str]  # config, provenance and status of a run that was there
+    is_new: bool  # nothing at all was in it ...
+    is_ours: bool  # ... or the directory itself was not there
 
 
 @contextmanager
@@ -84,6 +97,7 @@ def open_session(
 
     Raises RunError if the directory is in use, holds a run with another config, or a finished one.
     """
+    is_new, is_ours = is_untouched(directory.path), not directory.path.exists()
     directory.path.mkdir(parents=True, exist_ok=True)
     sessions: list[Session] = []
     lease = Lease(
@@ -100,14 +114,14 @@ def open_session(
                 f"{directory.path} holds a finished run, which is never overwritten: use another "
                 "directory, or train it longer: runner resume DIR trainer.max_steps=..."
             )
-        former = _files_of(directory)
+        before_us = _Before(_files_of(directory), is_new=is_new, is_ours=is_ours)
         session = _begin(directory, job, before or Status(state="running"))
         session.write_status("running")
         sessions.append(session)
     except BaseException:
         lease.release()
         raise
-    session.give_up = lambda error: _end(session, lease, error, former)
+    session.give_up = lambda error: _end(session, lease, error, before_us)
     failure: BaseException | None = None
     try:
         yield session
@@ -115,7 +129,7 @@ def open_session(
         failure = raised
         raise
     finally:
-        _end(session, lease, failure, former)
+        _end(session, lease, failure, before_us)
 
 
 def _check_same_config(directory: RunDirectory, job: JobDescription) -> None:
@@ -154,9 +168,7 @@ def _files_of(directory: RunDirectory) -> dict[Path, str]:
     return {path: path.read_text(encoding="utf-8") for path in paths if path.exists()}
 
 
-def _end(
-    session: Session, lease: Lease, failure: BaseException | None, former: Mapping[Path, str]
-) -> None:
+def _end(session: Session, lease: Lease, failure: BaseException | None, before_us: _Before) -> None:
     """Close the journal, write the last status, give the lease back: each whatever fails before.
 
     A disk that fails here ends the job as failed, but hides no earlier `failure`.
@@ -169,10 +181,14 @@ def _end(
             reason = failure or error
             raise
         finally:
-            if isinstance(reason, RunnerError) and not session.has_begun and former:
-                lease.release(last=lambda: _put_back(former))
+            is_refused = isinstance(reason, RunnerError) and not session.has_begun
+            if is_refused and before_us.files:
+                lease.release(last=lambda: _put_back(before_us.files))
+            elif is_refused and before_us.is_new and isinstance(reason, ConfigError | DataError):
+                lease.release(last=lambda: take_back_files(session.directory))
+                take_back_folder(session.directory, is_ours=before_us.is_ours)
             else:
-                state, text = _outcome(reason)
+                state, text = _outcome(session, reason)
                 lease.release(last=lambda: session.write_status(state, text))
     except OSError as error:
         if failure is None:
@@ -185,10 +201,10 @@ def _put_back(files: Mapping[Path, str]) -> None:
         write_text_atomically(path, text)
 
 
-def _outcome(failure: BaseException | None) -> tuple[str, str | None]:
+def _outcome(session: Session, failure: BaseException | None) -> tuple[str, str | None]:
     """Return the state in which a job ended and, of one that failed, why."""
     if failure is None:
-        return "completed", None
+        return session.outcome, None
     if isinstance(failure, Interrupted):
         return "preempted", None
     if isinstance(failure, KeyboardInterrupt):

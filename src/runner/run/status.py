@@ -1,7 +1,7 @@
 """`status.json`: in which state a run is; and `lost`, which only a reader can see."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runner.errors import RunError
@@ -28,7 +28,7 @@ def read_status(directory: RunDirectory) -> Status | None:
     """Return the status as a reader should see it: `lost` if nobody is behind a `running`."""
     status = read_raw_status(directory.status)
     if status is not None and status.state == "running" and not is_held(directory.lease):
-        return Status(**{**asdict(status), "state": "lost"})
+        return replace(status, state="lost")
     return status
 
 

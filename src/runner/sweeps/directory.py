@@ -27,10 +27,6 @@ class SweepDirectory:
         return self.path / "lease.json"
 
     @property
-    def log(self) -> Path:
-        return self.path / "sweep.log"
-
-    @property
     def study(self) -> Path:
         return self.path / "study.log"  # Optuna's journal
 

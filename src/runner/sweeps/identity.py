@@ -15,14 +15,23 @@ from runner.config.layout import is_layout, leaves
 KEY_LENGTH = 16  # hexadecimal digits: 64 bits
 
 
-def run_key(config: Mapping[str, Any], *, swept: Collection[str] = ()) -> str:
-    """Return the identity of a run with this frozen config, in a sweep over the `swept` keys."""
+def run_key(
+    config: Mapping[str, Any],
+    *,
+    swept: Collection[str] = (),
+    presets: Mapping[str, str] | None = None,
+) -> str:
+    """Return the identity of a run with this frozen config, in a sweep over the `swept` keys.
+
+    `presets` are swept groups without a node of their own, such as experiment, with the member:
+    two of them may differ in layout keys alone, and are two runs nevertheless.
+    """
     deciding = {
         key: value
         for key, value in leaves(config).items()
         if not is_layout(key) or _is_below(key, swept)
     }
-    return _digest(deciding)
+    return _digest({**deciding, **(presets or {})})
 
 
 def sweep_key(base: Mapping[str, Any], *, swept: Collection[str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import RunError
-from runner.files import sync_directory
+from runner.files import sync_directory, write_text_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Ledger:
         for combination in wanted:
             run = self.runs.get(combination.key)
             if run is None:
-                run = PlannedRun(number=len(self.runs), **_fields(combination))
+                run = PlannedRun(number=self._next_number(), **_fields(combination))
                 self.runs[run.key] = run
                 new.append(run)
             found.append(run)
@@ -59,10 +59,25 @@ class Ledger:
             self._append(new)
         return found
 
+    def _next_number(self) -> int:
+        """Return a number that no run has, and whose directory no one else has filled."""
+        number = max((run.number for run in self.runs.values()), default=-1) + 1
+        while (self._path.parent / str(number)).exists():
+            number += 1
+        return number
+
+    def replace(self, runs: Sequence[PlannedRun]) -> None:
+        """Write other configs for runs that are there, all at once, if any is another one."""
+        if all(self.runs[run.key] == run for run in runs):
+            return
+        self.runs.update({run.key: run for run in runs})
+        lines = "".join(_line(run) for run in self.runs.values())
+        write_text_atomically(self._path, lines)
+
     def _append(self, runs: Sequence[PlannedRun]) -> None:
         """Write all of `runs` at once; they survive a power loss from here on."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(asdict(run), ensure_ascii=False) + "\n" for run in runs)
+        lines = "".join(_line(run) for run in runs)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(lines)
             file.flush()
@@ -85,6 +100,10 @@ def read_ledger(path: Path) -> list[PlannedRun]:
             except (ValueError, TypeError, KeyError) as error:
                 raise RunError(f"{path} is damaged at line {len(runs) + 1}: {error}") from error
     return runs
+
+
+def _line(run: PlannedRun) -> str:
+    return json.dumps(asdict(run), ensure_ascii=False) + "\n"
 
 
 def _fields(combination: Combination) -> dict[str, Any]:

@@ -22,7 +22,8 @@ class SweepRecord:
     base: dict[str, Any]  # the frozen base config
     kind: str = "grid"  # grid | random | optuna
     arguments: list[str] = field(default_factory=list)  # the overrides that define it
-    best_metric: str = "evaluation.loss"
+    confs: list[str] = field(default_factory=list)  # the user's config folders, strongest first
+    best_metric: str = "evaluation.loss"  # "": the runs are judged by several
     best_mode: str = "min"
     objectives: dict[str, str] = field(default_factory=dict)  # of several: name -> min | max
     total: int | None = None  # runs that it has in all, done or not; None: not known
@@ -49,8 +50,10 @@ def read_record(directory: SweepDirectory) -> SweepRecord:
         content = json.loads(directory.record.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{directory.path} is no sweep: {directory.record.name}: {error}") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{directory.record} is damaged: it holds no mapping")
     version = content.pop("format_version", 0)
-    if version > FORMAT_VERSION:
+    if not isinstance(version, int) or version > FORMAT_VERSION:
         raise RunError(
             f"{directory.path} has format {version}, this runner reads up to {FORMAT_VERSION}: "
             "use a newer runner"

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from runner.run.status import Status
 from runner.sweeps.ledger import PlannedRun
+from runner.sweeps.search.pruning import Pruning
 
 
 class Source(Protocol):
@@ -23,6 +24,10 @@ class Source(Protocol):
     @property
     def total(self) -> int | None:
         """Return how many runs the sweep has in all, also done ones; None if not known."""
+        ...
+
+    def pruning_of(self, run: PlannedRun) -> Pruning | None:
+        """Return what the job of `run` needs to end it early; None: it trains to its end."""
         ...
 
     def ended(self, run: PlannedRun, status: Status) -> None:
@@ -43,5 +48,8 @@ class ListSource:
 
     def take(self) -> PlannedRun | None:
         return self._waiting.popleft() if self._waiting else None
+
+    def pruning_of(self, run: PlannedRun) -> Pruning | None:  # noqa: ARG002
+        return None
 
     def ended(self, run: PlannedRun, status: Status) -> None: ...

@@ -1,0 +1,185 @@
+"""What a sweep says on the console: a preview, what happens, and how it ended.
+
+On a terminal the jobs at work are shown in a table that changes; elsewhere there are lines alone.
+"""
+
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from runner.cli.columns import table
+from runner.run.status import Status
+from runner.sweeps.decisions import Action
+from runner.sweeps.directory import SweepDirectory
+from runner.sweeps.drive import Watcher
+from runner.sweeps.ledger import Combination, PlannedRun
+from runner.sweeps.outcomes import Outcome
+from runner.sweeps.summary import RunRow, run_row
+from runner.training.callbacks.console_view import duration, short
+
+MOST_SHOWN = 20
+SECONDS_BETWEEN_LOOKS = 1.0
+
+_WORDS = {
+    Action.RUN: "new",
+    Action.RESUME: "unfinished, to be resumed",
+    Action.RETRY: "failed, to be tried again",
+    Action.WAIT: "at work in another process, to be waited for",
+    Action.SKIP: "done, to be skipped",
+}
+_GOOD = (Outcome.COMPLETED, Outcome.PRUNED)
+
+
+class SweepConsole(Watcher):
+    """Shows one start of a sweep; enter it while jobs are at work."""
+
+    def __init__(self, directory: SweepDirectory, stream: TextIO | None = None) -> None:
+        self._directory = directory
+        self._stream = stream or sys.stderr
+        self._live: Live | None = None
+        self._total: int | None = None
+        self._done = 0
+        self._failed = 0
+        self._ended_here = 0
+        self._began = time.monotonic()
+        self._next_look = 0.0
+
+    def __enter__(self) -> "SweepConsole":
+        self._began = time.monotonic()
+        if self._stream.isatty():
+            console = Console(file=self._stream, highlight=False)
+            self._live = Live(console=console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def preview(self, runs: Sequence[Combination], actions: Mapping[str, Action]) -> None:
+        """Show what will be done with each of `runs`; a search has none before it begins."""
+        if not runs:
+            self.say(f"search {self._directory.path}")
+            return
+        counts = Counter(actions[run.key] for run in runs)
+        self._total, self._done = len(runs), counts[Action.SKIP]
+        kinds = ", ".join(f"{counts[kind]} {word}" for kind, word in _WORDS.items() if counts[kind])
+        self.say(f"sweep {self._directory.path}: {_count(len(runs))}: {kinds}")
+        starting = [run for run in runs if actions[run.key].starts]
+        for run in starting[:MOST_SHOWN]:
+            self.say(f"  {actions[run.key].value:6}  {' '.join(run.overrides)}".rstrip())
+        if len(starting) > MOST_SHOWN:
+            self.say(f"  ... and {len(starting) - MOST_SHOWN} more")
+
+    def expect(self, total: int | None, *, done: int) -> None:
+        """Count on so many runs, of which some are done."""
+        self._total, self._done = total, done
+
+    def say(self, line: str) -> None:
+        """Write a line, above the table if there is one."""
+        if self._live is not None:
+            self._live.console.print(Text(line))
+        else:
+            print(line, file=self._stream, flush=True)
+
+    def began(self, run: PlannedRun, status: Status | None) -> None:
+        """Say that a job was started."""
+        if self._live is None:  # else the table shows it
+            at = f" at step {status.step}" if status is not None and status.step else ""
+            self.say(f"run {run.number} began{at}: {run.label}")
+
+    def again(self, run: PlannedRun, outcome: Outcome) -> None:
+        """Say that a job ended before its run did."""
+        self.say(f"run {run.number} {outcome}: it will go on: {run.label}")
+
+    def ended(self, run: PlannedRun, outcome: Outcome, status: Status) -> None:
+        """Say how a run ended."""
+        if outcome is Outcome.STOPPED:
+            self.say(f"run {run.number} stopped at step {status.step}: {run.label}")
+            return
+        self._ended_here += 1
+        self._done += 1
+        self._failed += outcome not in _GOOD
+        score = "" if status.score is None else f" score={short(status.score)}"
+        why = "" if outcome in _GOOD else _reason(status)
+        of = "" if self._total is None else f"/{self._total}"
+        self.say(f"[{self._done}{of}] run {run.number} {outcome}{score}{why}: {run.label}")
+
+    def look(self, at_work: Mapping[int, PlannedRun], waiting: int) -> None:
+        """Show the jobs at work, once a second."""
+        now = time.monotonic()
+        if self._live is None or now < self._next_look:
+            return
+        self._next_look = now + SECONDS_BETWEEN_LOOKS
+        rows = [
+            run_row(
+                self._directory.job(number),
+                number=number,
+                overrides=run.overrides,
+                config=run.config,
+            )
+            for number, run in sorted(at_work.items())
+        ]
+        lines = [
+            *_lines(rows, shutil.get_terminal_size().columns),
+            self._standing(len(rows), waiting),
+        ]
+        self._live.update(Text("\n".join(lines), no_wrap=True), refresh=True)
+
+    def stopping(self) -> None:
+        """Say that it takes a moment."""
+        self.say("stopping: the jobs save and leave")
+
+    def stopped(self) -> None:
+        """Say how to go on."""
+        where = self._directory.path
+        self.say(f"stopped; to go on, the same command or: python -m runner resume {where}")
+
+    def _standing(self, num_at_work: int, waiting: int) -> str:
+        facts = [f"{self._done}{'' if self._total is None else f' of {self._total}'} done"]
+        facts += [f"{self._failed} failed"] if self._failed else []
+        facts += [f"{num_at_work} at work"]
+        facts += [f"{waiting} to be tried again"] if waiting else []
+        if self._total is not None and self._ended_here:
+            seconds = (time.monotonic() - self._began) / self._ended_here
+            facts += [f"about {duration(seconds * (self._total - self._done))} left"]
+        return " · ".join(facts)
+
+
+def _lines(rows: Sequence[RunRow], width: int) -> list[str]:
+    """Return the table of the jobs at work."""
+    header = ["run", "state", "step", "score", "left", "overrides"]
+    cells = [
+        [
+            str(row.number),
+            row.state,
+            f"{row.step}{'' if row.planned_steps is None else f'/{row.planned_steps}'}",
+            short(row.score),
+            duration(row.seconds_left),
+            row.label,
+        ]
+        for row in rows
+    ]
+    return table(header, cells, left=("state", "overrides"), width=width)
+
+
+def _reason(status: Status) -> str:
+    return f": {status.error.splitlines()[0]}" if status.error else ""
+
+
+def _count(number: int) -> str:
+    return f"{number} run" if number == 1 else f"{number} runs"

@@ -1,0 +1,197 @@
+"""How the jobs of a sweep are done: through the pool of a launcher of ours, or by another launcher.
+
+A pool takes jobs with frozen configs as there is room, and tells how each ended. A launcher that
+has none (Hydra's basic one, joblib's) composes its jobs itself and returns when all have ended.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, Protocol
+
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, open_dict
+
+from runner.cli.check import CheckWorks, checking_pool
+from runner.config.options import SweepOptions
+from runner.config.overrides import quoted
+from runner.errors import ConfigError, Interrupted
+from runner.job.ordered import OrderedJob
+from runner.runtime.signals import StopRequests
+from runner.sweeps.checks.checking import Checker, Report, targets_of
+from runner.sweeps.directory import SweepDirectory
+from runner.sweeps.drive import Drive, Watcher
+from runner.sweeps.ledger import Combination
+from runner.sweeps.pool import Limits, Pool
+from runner.sweeps.source import Source
+
+# What every job needs, imported once for all: the first optimizer made imports torch._dynamo.
+PRELOAD = ("torch", "torch._dynamo", "runner.job.job", "runner.job.ordered", "runner.job.rehearsal")
+_OUR_ROOTS = ("runner.", "torch.")  # others may do at import what a fork does not go with
+_IMPORTED_LATER = {
+    "runner.training.callbacks.learning_curves": "runner.reports.curves",
+    "runner.training.callbacks.sample_pictures": "runner.reports.samples",
+}
+
+
+class Performer(Protocol):
+    """Checks and does the runs of a sweep."""
+
+    def check(
+        self,
+        runs: Sequence[Combination],
+        choices: Sequence[Mapping[str, str]],
+        options: SweepOptions,
+        stop: StopRequests,
+    ) -> Report:
+        """Raise ConfigError for what can be known to go wrong with `runs`."""
+        ...
+
+    def perform(
+        self,
+        directory: SweepDirectory,
+        source: Source,
+        watcher: Watcher,
+        stop: StopRequests,
+        delivered_to: Mapping[str, str],
+    ) -> None:
+        """Do all runs that `source` gives; raise Interrupted when `stop` was asked to.
+
+        `delivered_to` are the trackers that the jobs hand over to (see TrackedRun).
+        """
+        ...
+
+
+@contextmanager
+def open_performer(
+    launcher: Launcher,
+    runs: Sequence[Combination],
+    *,
+    config: DictConfig,
+    fixed: Sequence[str],
+    command: Sequence[str],
+) -> Iterator[Performer]:
+    """Open what does the jobs of `runs`, or of others like them: the pool of `launcher`, or it."""
+    if has_pool(launcher):
+        with open_pooled(launcher, runs, command) as jobs:
+            yield jobs
+    else:
+        yield ForeignJobs(launcher, config, fixed)
+
+
+def modules_of(runs: Iterable[Combination]) -> list[str]:
+    """Return what the jobs of `runs` import, as far as it is safe to have it before a fork."""
+    modules = {
+        target.rpartition(".")[0]
+        for run in runs
+        for target in targets_of(run.config)
+        if target.startswith(_OUR_ROOTS)
+    }
+    return [*PRELOAD, *sorted(modules | {_IMPORTED_LATER.get(m, m) for m in modules})]
+
+
+def has_pool(launcher: object) -> bool:
+    """Return whether a launcher, or its class, is one of ours."""
+    return hasattr(launcher, "open_pool")
+
+
+@contextmanager
+def open_pooled(
+    launcher: Any, runs: Sequence[Combination], command: Sequence[str]
+) -> Iterator[Performer]:
+    """Open the pool of a launcher of ours."""
+    with closing(launcher.open_pool(preload=modules_of(runs))) as pool:
+        yield PooledJobs(pool, command, limits=launcher.limits, retries=launcher.retries)
+
+
+class PooledJobs:
+    """Does runs through a pool; a run that was killed or lost is tried `retries` times more."""
+
+    def __init__(self, pool: Pool, command: Sequence[str], *, limits: Limits, retries: int) -> None:
+        self._pool = pool
+        self._command = tuple(command)
+        self._limits = limits
+        self._retries = retries
+
+    def check(
+        self,
+        runs: Sequence[Combination],
+        choices: Sequence[Mapping[str, str]],
+        options: SweepOptions,
+        stop: StopRequests,
+    ) -> Report:
+        return Checker(self._pool, CheckWorks(), options=options, stop=stop).check(
+            runs, choices=choices
+        )
+
+    def perform(
+        self,
+        directory: SweepDirectory,
+        source: Source,
+        watcher: Watcher,
+        stop: StopRequests,
+        delivered_to: Mapping[str, str],
+    ) -> None:
+        drive = Drive(
+            directory=directory,
+            source=source,
+            pool=self._pool,
+            work_of=lambda run: OrderedJob(
+                config=run.config,
+                path=directory.job(run.number).path,
+                overrides=run.overrides,
+                command=self._command,
+                pruning=source.pruning_of(run),
+                delivered_to=delivered_to,
+            ),
+            watcher=watcher,
+            retries=self._retries,
+            limits=self._limits,
+        )
+        drive.run(stop)
+
+
+class ForeignJobs:
+    """Does runs through a launcher that is not ours, all at once."""
+
+    def __init__(self, launcher: Launcher, config: DictConfig, fixed: Sequence[str]) -> None:
+        self._launcher = launcher
+        self._config = config
+        self._fixed = list(fixed)
+
+    def check(
+        self,
+        runs: Sequence[Combination],
+        choices: Sequence[Mapping[str, str]],
+        options: SweepOptions,
+        stop: StopRequests,
+    ) -> Report:
+        """Check in processes of their own, as this launcher has none for it."""
+        with checking_pool() as pool:
+            checker = Checker(pool, CheckWorks(), options=options, stop=stop)
+            return checker.check(runs, choices=choices)
+
+    def perform(
+        self,
+        directory: SweepDirectory,
+        source: Source,
+        watcher: Watcher,
+        stop: StopRequests,
+        delivered_to: Mapping[str, str],  # noqa: ARG002 - its jobs are Hydra's: they deliver themselves
+    ) -> None:
+        jobs = []
+        while (run := source.take()) is not None:
+            watcher.began(run, None)
+            path = quoted(str(directory.path))
+            where = [f"hydra.sweep.dir={path}", f"hydra.sweep.subdir={run.number}"]
+            jobs.append([*self._fixed, *run.overrides, *where])
+        if not source.is_exhausted:
+            raise ConfigError(
+                "a search asks for one run after the other: it needs a launcher of runner's, such "
+                "as hydra/launcher=local"
+            )
+        with open_dict(self._config):
+            self._config.hydra.sweep.dir = str(directory.path)
+        if jobs:
+            self._launcher.launch(jobs, initial_job_idx=0)
+        if stop.received is not None:
+            raise Interrupted(stop.received)

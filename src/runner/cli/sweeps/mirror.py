@@ -1,0 +1,97 @@
+"""The mirror of a sweep in MLflow: one delivery for all its runs, nested below the sweep's own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from runner.config.frozen import from_frozen
+from runner.config.instantiate import instantiate
+from runner.config.interpolations import resolve
+from runner.errors import RunnerError
+from runner.run.directory import RunDirectory
+from runner.run.status import STATES, Status, read_status
+from runner.sweeps.directory import SweepDirectory
+from runner.sweeps.drive import Watcher
+from runner.sweeps.ledger import PlannedRun
+from runner.sweeps.outcomes import Outcome
+from runner.sweeps.record import SweepRecord
+from runner.sweeps.summary import SweepSummary
+from runner.trackers.mlflow.sweep import SweepDelivery
+from runner.trackers.mlflow.tracker import MLflowTracker
+from runner.trackers.tracker import TrackedRun
+
+_OVER = ("completed", "failed", "pruned", "cancelled")
+
+
+class Mirror(Watcher):
+    """Delivers what the jobs of a sweep log, in place of a process for each of them.
+
+    Of the trackers in the base config those that can deliver a whole sweep do; the jobs run others
+    themselves.
+    """
+
+    def __init__(self, directory: SweepDirectory, record: SweepRecord) -> None:
+        self._directory = directory
+        self._deliveries = [
+            SweepDelivery(
+                tracker,
+                TrackedRun(
+                    directory=RunDirectory(directory.path),
+                    name=record.name,
+                    parameters=record.base,
+                    settings=record.base["trackers"][name],
+                ),
+            )
+            for name, tracker in _trackers(record).items()
+        ]
+
+    @property
+    def delivered_to(self) -> dict[str, str]:
+        """Return what every job is given, so that it hands over."""
+        return {
+            written: address
+            for delivery in self._deliveries
+            for written, address in delivery.delivered_to.items()
+        }
+
+    def catch_up(self, runs: Mapping[str, PlannedRun]) -> None:
+        """Deliver what earlier starts of the sweep may have left."""
+        for run in runs.values():
+            status = read_status(self._directory.job(run.number))
+            if status is not None and status.state in _OVER:
+                self._tell_end(run, status.state)
+
+    def began(self, run: PlannedRun, status: Status | None) -> None:  # noqa: ARG002
+        for delivery in self._deliveries:
+            delivery.add(self._path(run))
+
+    def ended(self, run: PlannedRun, outcome: Outcome, status: Status) -> None:  # noqa: ARG002
+        self._tell_end(run, status.state)
+
+    def close(self, state: str, summary: SweepSummary) -> None:
+        """Deliver the rest, within a bounded time; what did not arrive is told in a warning."""
+        figures = {f"runs_{state}": float(summary.counts.get(state, 0)) for state in STATES}
+        if (best := summary.best) is not None and best.score is not None:
+            figures |= {"best_score": best.score, "best_run": float(best.number)}
+        for delivery in self._deliveries:
+            delivery.close(state, summary=figures, files=[self._directory.report])
+
+    def _tell_end(self, run: PlannedRun, state: str) -> None:
+        for delivery in self._deliveries:
+            delivery.ended(self._path(run), state)
+
+    def _path(self, run: PlannedRun) -> Path:
+        return self._directory.job(run.number).path
+
+
+def _trackers(record: SweepRecord) -> dict[str, MLflowTracker]:
+    """Return the trackers of the base config that can deliver a whole sweep, by name."""
+    nodes, _ = resolve(from_frozen({**record.base, "model": None}))
+    found = {}
+    for name, node in (nodes.get("trackers") or {}).items():
+        try:
+            tracker = instantiate(node, f"trackers.{name}") if node else None
+        except RunnerError:  # told of the jobs that have it, by their check
+            continue
+        if isinstance(tracker, MLflowTracker):
+            found[name] = tracker
+    return found

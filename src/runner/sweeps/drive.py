@@ -1,0 +1,205 @@
+"""Drive a sweep: give its runs to a pool, and see each of them to its end.
+
+    while there are runs to come, or jobs at work:
+        while the pool has room: take a run, start a job for it
+        for each job that has ended:
+            another job for its run, if that is worth it
+            else the last word: told to source and watcher
+        asked to stop? ask every job to save and leave, and leave too
+
+What became of a run is read from its own directory; where its job could not write it down, having
+been killed, this does.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.errors import Interrupted
+from runner.run.directory import RunDirectory
+from runner.run.ending import give_up_run
+from runner.run.lease import PATIENCE_SECONDS, beat_of
+from runner.run.status import Status, read_status
+from runner.runtime.signals import StopRequests
+from runner.sweeps.directory import SweepDirectory
+from runner.sweeps.ledger import PlannedRun
+from runner.sweeps.outcomes import Attempts, Outcome, is_worth_another, outcome_of, reason_of
+from runner.sweeps.pool import Ended, Limits, Pool, Work
+from runner.sweeps.source import Source
+
+POLL_SECONDS = 0.25
+BUSY_SECONDS = 1.0  # between two looks at a run that another process is at work on
+
+
+class Watcher:
+    """Hears what happens in a sweep and does nothing; subclasses override what they need."""
+
+    def began(self, run: PlannedRun, status: Status | None) -> None:
+        """A job was started for `run`; `status` is where the run stood."""
+
+    def again(self, run: PlannedRun, outcome: Outcome) -> None:
+        """The job of `run` ended, and another one will be started."""
+
+    def ended(self, run: PlannedRun, outcome: Outcome, status: Status) -> None:
+        """The last word on `run` in this start of the sweep."""
+
+    def stopping(self) -> None:
+        """Every job was asked to save and leave."""
+
+    def look(self, at_work: Mapping[int, PlannedRun], waiting: int) -> None:
+        """Called a few times a second."""
+
+
+@dataclass(kw_only=True)
+class _Progress:
+    """What this start of a sweep knows of one run."""
+
+    run: PlannedRun
+    attempts: Attempts
+    look_again: float = 0.0  # while another process is at work on it
+    beat: str | None = None  # the last heartbeat seen of that process
+    beat_at: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Drive:
+    """One start of a sweep; `work_of` makes the job of a run."""
+
+    directory: SweepDirectory
+    source: Source
+    pool: Pool
+    work_of: Callable[[PlannedRun], Work]
+    watcher: Watcher
+    retries: int = 3
+    limits: Limits = field(default_factory=Limits)
+    patience_seconds: float = PATIENCE_SECONDS  # with a process elsewhere that is at work on a run
+    _at_work: dict[int, _Progress] = field(default_factory=dict)
+    _again: deque[_Progress] = field(default_factory=deque)
+
+    def run(self, stop: StopRequests) -> None:
+        """Do all runs; raise Interrupted, when `stop` was asked to, after all jobs have saved."""
+        while not self._is_done():
+            if stop.received is not None:
+                self._leave()
+                raise Interrupted(stop.received)
+            self._fill()
+            for ended in self.pool.poll(POLL_SECONDS):
+                self._take_in(ended, may_try_again=True)
+            self._look()
+
+    def _is_done(self) -> bool:
+        return not self._at_work and not self._again and self.source.is_exhausted
+
+    def _fill(self) -> None:
+        """Start jobs while there is room."""
+        put_aside = []
+        while (progress := self._next()) is not None:
+            if not self._start(progress):
+                put_aside.append(progress)
+        self._again.extend(put_aside)
+
+    def _next(self) -> _Progress | None:
+        """Return the next run to start, if the pool has room for it."""
+        now = time.monotonic()
+        for progress in self._again:
+            if progress.look_again <= now and self.pool.has_room(_slots(progress.run)):
+                self._again.remove(progress)
+                return progress
+        if not self.pool.has_room():
+            return None
+        run = self.source.take()
+        if run is None:
+            return None
+        status = self._status(run)
+        return _Progress(run=run, attempts=Attempts(best_step=status.step if status else 0))
+
+    def _start(self, progress: _Progress) -> bool:
+        """Start a job, unless another process is at work on the run or the pool is full."""
+        run, status = progress.run, self._status(progress.run)
+        if status is not None and status.state == "running" and self._is_alive(progress):
+            progress.look_again = time.monotonic() + BUSY_SECONDS
+            return False
+        if status is not None and status.state == "completed":  # by the other process
+            self._close(progress, Outcome.COMPLETED, status)
+            return True
+        if not self.pool.has_room(_slots(run)):
+            return False
+        self._at_work[run.number] = progress
+        self.pool.submit(
+            run.number,
+            self.work_of(run),
+            log=self._run_directory(run).console,
+            slots=_slots(run),
+            limits=self.limits,
+        )
+        self.watcher.began(run, status)
+        return True
+
+    def _is_alive(self, progress: _Progress) -> bool:
+        """Return whether the process that is at work on a run gives signs of life.
+
+        One on a machine that is gone gives none; then a job is started, which takes the lease over.
+        """
+        beat, now = beat_of(self._run_directory(progress.run).lease), time.monotonic()
+        if beat is None or beat != progress.beat:
+            progress.beat, progress.beat_at = beat, now
+        return now - progress.beat_at < self.patience_seconds
+
+    def _take_in(self, ended: Ended, *, may_try_again: bool) -> None:
+        """Decide what follows from the end of a job."""
+        progress = self._at_work.pop(ended.number)
+        run, status = progress.run, self._status(progress.run)
+        progress.attempts.count(status.step if status else 0)
+        outcome = outcome_of(ended, status)
+        if not may_try_again and outcome is not Outcome.COMPLETED:
+            self.watcher.ended(run, outcome, status or Status(state="queued"))
+            return
+        if is_worth_another(outcome, progress.attempts, retries=self.retries):
+            self.watcher.again(run, outcome)
+            self._again.append(progress)
+            return
+        if outcome not in (Outcome.COMPLETED, Outcome.PRUNED):
+            status = self._write_down(run, outcome, ended, progress.attempts)
+        self._close(progress, outcome, status or Status(state="failed"))
+
+    def _write_down(
+        self, run: PlannedRun, outcome: Outcome, ended: Ended, attempts: Attempts
+    ) -> Status | None:
+        """Let a run that failed say so, and why, where its job could not."""
+        status = self._status(run)
+        if status is None or status.state != "failed" or status.error is None:
+            give_up_run(self._run_directory(run), reason_of(outcome, ended, attempts))
+        return self._status(run)
+
+    def _close(self, progress: _Progress, outcome: Outcome, status: Status) -> None:
+        self.source.ended(progress.run, status)
+        self.watcher.ended(progress.run, outcome, status)
+
+    def _leave(self) -> None:
+        """Ask every job to save and leave, and wait for it."""
+        self.watcher.stopping()
+        for number in self._at_work:
+            self.pool.stop(number)
+        while self._at_work:
+            for ended in self.pool.poll(POLL_SECONDS):
+                self._take_in(ended, may_try_again=False)
+            self._look()
+
+    def _look(self) -> None:
+        at_work = {number: progress.run for number, progress in self._at_work.items()}
+        self.watcher.look(at_work, len(self._again))
+
+    def _run_directory(self, run: PlannedRun) -> RunDirectory:
+        return self.directory.job(run.number)
+
+    def _status(self, run: PlannedRun) -> Status | None:
+        return read_status(self._run_directory(run))
+
+
+def _slots(run: PlannedRun) -> int:
+    """Return how many slots a run takes: one for each of its ranks."""
+    hardware: Any = run.config.get("hardware") or {}
+    count = hardware.get("num_processes", 1)
+    return count if isinstance(count, int) else 1
