@@ -1,6 +1,6 @@
 import pytest
 
-from runner.cli import launching
+from runner.cli.sweeps import launching
 
 
 @pytest.fixture(autouse=True)
