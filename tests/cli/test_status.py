@@ -57,9 +57,7 @@ def test_the_last_lines_say_how_it_stands_and_how_to_go_on(
         "4 runs: 1 completed, 1 failed, 1 lost, 1 queued; "
         "best evaluation.loss=0.123 is run 0 (optimizer.lr=0.1 seed=1)"
     )
-    assert way_on == (
-        "it is not running; to go on: python -m runner -m optimizer.lr=0.1,0.01 seed=1,2"
-    )
+    assert way_on == ("it is not running; to go on: python -m runner resume sweep")
 
 
 def test_while_it_runs_it_says_so(sweep: SweepDirectory, tmp_path: Path) -> None:

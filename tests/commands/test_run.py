@@ -102,12 +102,12 @@ def test_the_same_command_goes_on_where_there_are_other_processors(tmp_path: Pat
     assert "differs in hardware.threads" in refused.stderr
 
 
-def test_the_jobs_of_a_sweep_have_a_directory_each_and_do_not_harm_each_other(
+def test_jobs_of_hydras_own_sweeper_have_a_directory_each_and_do_not_harm_each_other(
     tmp_path: Path,
 ) -> None:
-    done = call(
-        "-m", "trainer.max_epochs=1", "data.batch_size=64,0,32", "name=s", *BARE, cwd=tmp_path
-    )
+    by_hydra = ("-m", "hydra/sweeper=basic", "hydra/launcher=basic")
+    axis = ("data.batch_size=64,0,32", "trainer.max_epochs=1", "name=s")
+    done = call(*by_hydra, *axis, *BARE, cwd=tmp_path)
     assert done.returncode == 2
     (sweep,) = (tmp_path / "outputs/s/sweeps").iterdir()
     jobs = {path.name for path in sweep.iterdir() if path.is_dir()}
