@@ -7,7 +7,15 @@ import time
 import traceback
 from pathlib import Path
 
+import psutil
+
 from runner.sweeps.pool import Ended, Limits, Work
+
+
+def own_children(pid: int | None = None) -> list[psutil.Process]:
+    """Return the children of a process, but for the servers that loaders of other tests left."""
+    children = psutil.Process(pid).children()
+    return [child for child in children if "multiprocessing" not in " ".join(child.cmdline())]
 
 
 class ForkingPool:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import pytest
 
 from runner.config.options import SweepOptions
@@ -17,6 +16,7 @@ from runner.sweeps.checks.checking import Checker, Report
 from runner.sweeps.ledger import Combination
 from runner.sweeps.local.pool import LocalPool
 from runner.sweeps.local.slots import Slots
+from tests.sweeps.pools import own_children
 from tests.sweeps.works import LightWorks
 
 SEEDS = (1, 2)
@@ -40,7 +40,7 @@ def pool() -> Iterator[LocalPool]:
     pool = LocalPool(Slots(1, cores=1), preload=("tests.sweeps.works",), grace_seconds=2.0)
     yield pool
     pool.close()
-    assert not psutil.Process().children()
+    assert not own_children()
 
 
 def check(pool: LocalPool, wanted: list[Combination], **options: Any) -> Report:

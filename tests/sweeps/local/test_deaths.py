@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import psutil
 import pytest
 
 from runner.sweeps.local.pool import LocalPool
@@ -18,6 +17,7 @@ from runner.sweeps.pool import Ended
 from tests.sweeps.local import jobs
 from tests.sweeps.local.conftest import GRACE_SECONDS
 from tests.sweeps.local.test_pool import next_ended
+from tests.sweeps.pools import own_children
 
 SCRIPT = """
 import sys
@@ -66,7 +66,7 @@ def sweep(tmp_path: Path) -> Iterator[Sweep]:
 
 
 def server_of(pid: int) -> int:
-    (server,) = psutil.Process(pid).children()
+    (server,) = own_children(pid)
     return server.pid
 
 

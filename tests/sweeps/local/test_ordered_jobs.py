@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from runner.config.compose import compose
@@ -19,6 +18,7 @@ from runner.sweeps.local.pool import LocalPool
 from runner.sweeps.local.slots import Slots
 from runner.sweeps.pool import Ended, Limits
 from tests.sweeps.local.jobs import alive, gone
+from tests.sweeps.pools import own_children
 
 PRELOAD = ["torch", "torch._dynamo", "runner.job.ordered"]
 BARE = ("trackers=none", "callbacks=none", "hardware=cpu", "hardware.threads=1")
@@ -53,7 +53,7 @@ def state_of(path: Path) -> str:
 
 def leader_of(path: Path) -> int:
     """Wait until the run has made a checkpoint, and return the process of its job."""
-    (server,) = psutil.Process().children()
+    (server,) = own_children()
     deadline = time.monotonic() + 60
     while not list(RunDirectory(path).checkpoints.glob("step_*")):
         assert time.monotonic() < deadline, log_of(path).read_text()
@@ -64,7 +64,7 @@ def leader_of(path: Path) -> int:
 
 @pytest.mark.slow
 def test_a_run_with_loader_workers_leaves_none_behind(pool: LocalPool, tmp_path: Path) -> None:
-    (server,) = psutil.Process().children()
+    (server,) = own_children()
     job = ordered(tmp_path, "data.num_workers=1", "trainer.max_steps=3")
     pool.submit(0, job, log=log_of(tmp_path))
     assert ended(pool) == [Ended(number=0, exit_code=0)], log_of(tmp_path).read_text()
@@ -107,7 +107,7 @@ def test_a_run_whose_server_is_killed_saves_and_the_next_try_goes_on(
     every = "checkpoint.every=5 steps"
     pool.submit(0, ordered(tmp_path, every, *endless), log=log_of(tmp_path))
     leader_of(tmp_path)
-    (server,) = psutil.Process().children()
+    (server,) = own_children()
     server.kill()
     assert ended(pool) == [Ended(number=0, signal=signal.SIGKILL)]
     assert state_of(tmp_path) == "preempted"

@@ -17,6 +17,7 @@ from runner.sweeps.local.slots import Slots
 from runner.sweeps.pool import Ended, Limits, Pool
 from tests.sweeps.local import jobs
 from tests.sweeps.local.conftest import GRACE_SECONDS, SLOTS
+from tests.sweeps.pools import own_children
 
 MANY = 20.0  # seconds: until what is expected has happened on a busy machine
 
@@ -84,7 +85,7 @@ def test_modules_are_imported_once_and_not_here(tmp_path: Path) -> None:
         assert facts[0]["number"] != facts[1]["number"]
     finally:
         pool.close()
-    assert psutil.Process().children() == []
+    assert own_children() == []
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_what_a_job_leaves_on_purpose_lives_on(pool: LocalPool, tmp_path: Path) 
     (left,) = [psutil.Process(pid) for pid in jobs.pids_in(tmp_path / "ready")]
     assert jobs.alive([left.pid]) == [left.pid]
     if sys.platform == "linux":  # where an init may not reap what is left to it
-        assert left.parent() in psutil.Process().children()
+        assert left.parent() in own_children()
     left.kill()
     deadline = time.monotonic() + MANY
     while left.is_running():
@@ -211,7 +212,7 @@ def test_waiting_costs_nothing(pool: LocalPool, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     pool.submit(0, partial(jobs.never_stop, ready), log=tmp_path / "log")
     jobs.pids_in(ready)
-    (server,) = psutil.Process().children()
+    (server,) = own_children()
     before, mine = server.cpu_times(), time.process_time()
     assert pool.poll(1.0) == []
     after = server.cpu_times()
@@ -295,7 +296,7 @@ def test_close_stops_what_runs_and_kills_what_stays(tmp_path: Path) -> None:
     assert jobs.alive(pids) == []
     assert (tmp_path / "0.saved").exists()
     assert not (tmp_path / "2").exists()
-    assert psutil.Process().children() == []
+    assert own_children() == []
 
 
 SCRIPT = """
