@@ -12,8 +12,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 _paths = [str(Path(__file__).parents[1] / "src"), os.environ.get("PYTHONPATH", "")]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, _paths))
 
-# Under nohup it is ignored, which runner respects, and inherited by what the tests start.
+# Under nohup, and behind an &, they are ignored, which what the tests start would inherit.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KINDS = ("slow", "slurm")
 
