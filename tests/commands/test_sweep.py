@@ -219,6 +219,7 @@ def test_zipped_axes_weights_of_the_best_alone_and_a_launcher_of_hydra(tmp_path:
     labels = [run.label for run in read_ledger(directory.ledger)]
     assert labels == ["seed=1 optimizer.lr=0.01", "seed=2 optimizer.lr=0.001"]
     assert states(directory) == ["completed"] * 2
+    assert [directory.job(number).checkpoints.exists() for number in (0, 1)] == [True, False]
 
 
 def test_presets_are_runs_of_their_own_and_judged_by_their_own_metric(tmp_path: Path) -> None:
@@ -264,12 +265,12 @@ def test_a_repeated_command_may_change_the_layout_of_what_is_left(tmp_path: Path
     assert states(only_sweep(tmp_path)) == ["completed"] * 2
 
 
-@pytest.mark.parametrize("rates", ["1e30,1e-3", "1e-3,1e30"])
-def test_one_value_that_explodes_is_blamed_alone(tmp_path: Path, rates: str) -> None:
-    done = call("check", *SHORT, f"optimizer.lr={rates}", cwd=tmp_path)
-    assert done.returncode in (0, 2)
-    if done.returncode == 2:
-        assert "(with optimizer.lr=1e+30)" in done.stderr
+def test_one_value_that_explodes_is_blamed_alone(tmp_path: Path) -> None:
+    first = call("check", *SHORT, "optimizer.lr=1e30,1e-3", cwd=tmp_path)
+    assert first.returncode == 2 and "(with optimizer.lr=1e+30)" in first.stderr, first.stderr
+    # What a later value does to a step that the first one trains well is the run's to find out.
+    later = call("check", *SHORT, "optimizer.lr=1e-3,1e30", cwd=tmp_path)
+    assert later.returncode == 0, later.stderr
 
 
 def test_a_resume_changes_neither_what_is_swept_nor_makes_runs_shorter(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner.cli.composing import compose_run
+from runner.cli.preload import TRAINING
 from runner.config.frozen import freeze
 from runner.config.options import SweepOptions
 from runner.config.validate import read_options
@@ -22,7 +23,6 @@ from runner.sweeps.local.pool import LocalPool
 from runner.sweeps.local.slots import Slots
 from runner.sweeps.pool import Work
 
-PRELOAD = ("torch", "torch._dynamo", "runner.job.rehearsal")  # what every trial imports
 _GRACE_SECONDS = 2.0  # there is nothing to save
 
 
@@ -68,7 +68,7 @@ def check_run(overrides: Sequence[str]) -> int:
 
 def checking_pool() -> AbstractContextManager[LocalPool]:
     """Return a pool for checks alone: one after the other, so that each has the whole machine."""
-    return closing(LocalPool(Slots(1), preload=PRELOAD, grace_seconds=_GRACE_SECONDS))
+    return closing(LocalPool(Slots(1), preload=TRAINING, grace_seconds=_GRACE_SECONDS))
 
 
 def _compose(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str], SweepOptions]:

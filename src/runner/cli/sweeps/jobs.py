@@ -5,27 +5,27 @@ has none (Hydra's basic one, joblib's) composes its jobs itself and returns when
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, open_dict
 
-from runner.cli.check import CheckWorks, checking_pool
-from runner.config.options import SweepOptions
+from runner.cli.check import checking_pool
+from runner.cli.preload import TRAINING
 from runner.config.overrides import quoted
-from runner.errors import ConfigError, Interrupted
+from runner.errors import Interrupted
 from runner.job.ordered import OrderedJob
+from runner.run.status import read_status
 from runner.runtime.signals import StopRequests
-from runner.sweeps.checks.checking import Checker, Report, targets_of
+from runner.sweeps.checks.checking import targets_of
 from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.drive import Drive, Watcher
-from runner.sweeps.ledger import Combination
+from runner.sweeps.ledger import Combination, PlannedRun
+from runner.sweeps.outcomes import Outcome
 from runner.sweeps.pool import Limits, Pool
 from runner.sweeps.source import Source
 
-# What every job needs, imported once for all: the first optimizer made imports torch._dynamo.
-PRELOAD = ("torch", "torch._dynamo", "runner.job.job", "runner.job.ordered", "runner.job.rehearsal")
 _OUR_ROOTS = ("runner.", "torch.")  # others may do at import what a fork does not go with
 _IMPORTED_LATER = {
     "runner.training.callbacks.learning_curves": "runner.reports.curves",
@@ -33,17 +33,18 @@ _IMPORTED_LATER = {
 }
 
 
-class Performer(Protocol):
-    """Checks and does the runs of a sweep."""
+_ENDS = {
+    "completed": Outcome.COMPLETED,
+    "pruned": Outcome.PRUNED,
+    "preempted": Outcome.STOPPED,
+}
 
-    def check(
-        self,
-        runs: Sequence[Combination],
-        choices: Sequence[Mapping[str, str]],
-        options: SweepOptions,
-        stop: StopRequests,
-    ) -> Report:
-        """Raise ConfigError for what can be known to go wrong with `runs`."""
+
+class Performer(Protocol):
+    """Does the runs of a sweep, and has a place to check them in."""
+
+    def lend_pool(self) -> AbstractContextManager[Pool]:
+        """Return a pool to check in."""
         ...
 
     def perform(
@@ -86,7 +87,7 @@ def modules_of(runs: Iterable[Combination]) -> list[str]:
         for target in targets_of(run.config)
         if target.startswith(_OUR_ROOTS)
     }
-    return [*PRELOAD, *sorted(modules | {_IMPORTED_LATER.get(m, m) for m in modules})]
+    return [*TRAINING, *sorted(modules | {_IMPORTED_LATER.get(m, m) for m in modules})]
 
 
 def has_pool(launcher: object) -> bool:
@@ -112,16 +113,8 @@ class PooledJobs:
         self._limits = limits
         self._retries = retries
 
-    def check(
-        self,
-        runs: Sequence[Combination],
-        choices: Sequence[Mapping[str, str]],
-        options: SweepOptions,
-        stop: StopRequests,
-    ) -> Report:
-        return Checker(self._pool, CheckWorks(), options=options, stop=stop).check(
-            runs, choices=choices
-        )
+    def lend_pool(self) -> AbstractContextManager[Pool]:
+        return nullcontext(self._pool)
 
     def perform(
         self,
@@ -158,17 +151,8 @@ class ForeignJobs:
         self._config = config
         self._fixed = list(fixed)
 
-    def check(
-        self,
-        runs: Sequence[Combination],
-        choices: Sequence[Mapping[str, str]],
-        options: SweepOptions,
-        stop: StopRequests,
-    ) -> Report:
-        """Check in processes of their own, as this launcher has none for it."""
-        with checking_pool() as pool:
-            checker = Checker(pool, CheckWorks(), options=options, stop=stop)
-            return checker.check(runs, choices=choices)
+    def lend_pool(self) -> AbstractContextManager[Pool]:
+        return checking_pool()
 
     def perform(
         self,
@@ -178,20 +162,27 @@ class ForeignJobs:
         stop: StopRequests,
         delivered_to: Mapping[str, str],  # noqa: ARG002 - its jobs are Hydra's: they deliver themselves
     ) -> None:
-        jobs = []
+        runs, jobs = [], []
         while (run := source.take()) is not None:
             watcher.began(run, None)
             path = quoted(str(directory.path))
             where = [f"hydra.sweep.dir={path}", f"hydra.sweep.subdir={run.number}"]
             jobs.append([*self._fixed, *run.overrides, *where])
-        if not source.is_exhausted:
-            raise ConfigError(
-                "a search asks for one run after the other: it needs a launcher of runner's, such "
-                "as hydra/launcher=local"
-            )
+            runs.append(run)
         with open_dict(self._config):
             self._config.hydra.sweep.dir = str(directory.path)
-        if jobs:
+        try:
             self._launcher.launch(jobs, initial_job_idx=0)
+        finally:
+            self._tell_ends(directory, runs, watcher)
         if stop.received is not None:
             raise Interrupted(stop.received)
+
+    def _tell_ends(
+        self, directory: SweepDirectory, runs: Sequence[PlannedRun], watcher: Watcher
+    ) -> None:
+        """Tell how each run stands, all of them at once: the launcher told nothing on the way."""
+        for run in runs:
+            status = read_status(directory.job(run.number))
+            if status is not None:  # else it never began
+                watcher.ended(run, _ENDS.get(status.state, Outcome.ERROR), status)

@@ -24,6 +24,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner.cli.jobs import Jobs
+from runner.cli.preload import TORCH, TRAINING
 from runner.cli.sweeps.launched import LaunchedJob, pickled_hydra
 from runner.config.duration import SECONDS_PER_UNIT, parse
 from runner.errors import ConfigError
@@ -33,9 +34,6 @@ from runner.sweeps.local.gpus import visible_gpus
 from runner.sweeps.local.pool import LocalPool
 from runner.sweeps.local.slots import Slots
 from runner.sweeps.pool import Ended, Limits, Pool
-
-TORCH = ("torch", "torch._dynamo")  # the latter comes with the first optimizer: a second or more
-TRAINING_MODULES = (*TORCH, "runner.job.ordered")
 
 _LOOK_SECONDS = 0.2  # between two looks for a signal to this process
 
@@ -133,7 +131,7 @@ def launch(
 def _modules_of(application: Application) -> tuple[str, ...]:
     """Return what the jobs will import, as far as that can be known."""
     if application.jobs is not None:
-        return (__name__, *TRAINING_MODULES)
+        return (__name__, *TRAINING)
     return (__name__, *(TORCH if "torch" in sys.modules else ()))
 
 

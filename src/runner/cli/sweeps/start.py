@@ -16,6 +16,7 @@ from typing import Any
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
+from runner.cli.check import CheckWorks
 from runner.cli.status import print_sweep
 from runner.cli.sweeps.console import SweepConsole
 from runner.cli.sweeps.jobs import Performer, open_performer
@@ -36,6 +37,7 @@ from runner.errors import ConfigError, Interrupted, RunError
 from runner.run.lease import Lease
 from runner.run.provenance import CodeState, code_state
 from runner.runtime.signals import StopRequests
+from runner.sweeps.checks.checking import Checker
 from runner.sweeps.directory import SweepDirectory, is_sweep
 from runner.sweeps.drive import Watcher
 from runner.sweeps.ledger import Combination, Ledger, read_ledger
@@ -112,7 +114,9 @@ def check(plan: Plan, jobs: Performer, console: SweepConsole, stop: StopRequests
     if plan.options.check == "none":
         return
     console.say("checking ...")
-    report = jobs.check(plan.to_check, plan.choices, plan.options, stop)
+    with jobs.lend_pool() as pool:
+        checker = Checker(pool, CheckWorks(), options=plan.options, stop=stop)
+        report = checker.check(plan.to_check, choices=plan.choices)
     for warning in report.warnings:
         console.say(f"note: {warning}")
     tried = f", {len(report.facts)} of {report.num_kinds} kinds tried" if report.num_kinds else ""
@@ -180,7 +184,7 @@ def _do(
         with console:
             jobs.perform(plan.directory, source, Together(watchers), stop, mirror.delivered_to)
         _record_total(plan, ledger, source)
-        state = "failed" if failed_runs(plan) else "completed"
+        state = "failed" if _failed(_wanted_rows(plan, summarize(plan.directory))) else "completed"
     except (Interrupted, KeyboardInterrupt):
         state = "preempted"
         console.stopped()
@@ -195,9 +199,7 @@ def _record_total(plan: Plan, ledger: Ledger, source: Source) -> None:
     write_record(plan.directory, plan.record)
 
 
-def failed_runs(plan: Plan) -> list[RunRow]:
-    """Return the runs that were wanted and did not complete."""
-    rows = _wanted_rows(plan, summarize(plan.directory))
+def _failed(rows: Sequence[RunRow]) -> list[RunRow]:
     return [row for row in rows if row.state not in _GOOD]
 
 
@@ -214,9 +216,9 @@ def _tell_end(plan: Plan) -> None:
     print_sweep(summary)
     if len(summary.rows) > 1:
         print(f"more of it: python -m runner report {shlex.quote(str(plan.directory.path))}")
-    total, failed = len(_wanted_rows(plan, summary)), failed_runs(plan)
-    if failed:
-        raise RunError(
-            f"{len(failed)} of {total} runs did not complete; the same command, or "
-            f"python -m runner resume {plan.directory.path}, tries them again"
-        )
+    wanted = _wanted_rows(plan, summary)
+    if failed := _failed(wanted):
+        path, again = plan.directory.path, ""
+        if plan.options.retry != "none":
+            again = f"; the same command, or python -m runner resume {path}, tries them again"
+        raise RunError(f"{len(failed)} of {len(wanted)} runs did not complete{again}")

@@ -12,7 +12,6 @@ before is told what that was worth, and does not count; where a sampler goes on 
 tried, an untried combination is taken, if they can be counted.
 """
 
-import itertools
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -25,12 +24,11 @@ from runner.sweeps.ledger import Combination, Ledger, PlannedRun
 from runner.sweeps.search.options import SearchOptions, check_search
 from runner.sweeps.search.pruning import Pruning
 from runner.sweeps.search.study import Study, Trial
+from runner.sweeps.search.tried import Tried
 from runner.sweeps.search.values import scores_of, values_of
 
 Combine = Callable[[Mapping[str, str]], Combination]  # value texts by key; ConfigError: no run
 Wants = Callable[[PlannedRun, Status | None], bool]  # is this run to be done, or done again?
-
-MOST_REPEATS = 20  # then an untried combination is taken, if they can be counted
 
 _log = logging.getLogger(__name__)
 
@@ -88,10 +86,8 @@ class SearchSource:
         self._combine = combine
         self._wants = wants
         self._best_metric = best_metric
-        self._num_combinations = study.num_combinations
-        self._repeats = 0  # proposals, one after the other, that were made before
+        self._tried = Tried(study.spaces, limit=options.n_trials)
         self._is_stuck = False
-        self._tried: set[tuple[tuple[str, str], ...]] = set()
         self._runs: set[int] = set()  # that a trial stands for
         self._waiting: deque[PlannedRun] = deque()
         self._open: defaultdict[int, list[int]] = defaultdict(list)  # running trials by run
@@ -108,60 +104,41 @@ class SearchSource:
         """Return how many runs there will be, as far as proposals are not equal to earlier ones."""
         if self._has_asked_all:
             return len(self._runs)
-        total = len(self._runs) + self._options.n_trials - len(self._tried)
-        return total if self._num_combinations is None else min(total, self._num_combinations)
+        return len(self._runs) + self._tried.num_left
 
     def take(self) -> PlannedRun | None:
         while not self._waiting:
             if self._has_asked_all:
                 return None
             trial = self._study.ask()
-            self._count(trial)
+            self._tried.add(trial.params)
             run = self._run_of(trial)
             if run is not None:
                 self._settle_or_queue(trial, run)
-            if self._repeats >= MOST_REPEATS:
+            if self._tried.is_repeating:
                 self._take_untried()
-            if self._has_tried_everything:
-                _log.info("all %d combinations were tried", len(self._tried))
+            if self._tried.has_all:
+                _log.info("all %d combinations were tried", self._tried.num_combinations)
         run = self._waiting.popleft()
         self._given_out.add(run.number)
         return run
 
     def _take_untried(self) -> None:
-        """Let a combination that was never proposed be a trial; end the search if none is left.
-
-        A sampler that has found its favourites goes on proposing them.
-        """
-        self._repeats = 0
-        untried = self._untried()
+        """Let a combination that was never proposed be a trial; end the search if none is left."""
+        untried = self._tried.untried()
         if untried is None:
             _log.warning("the sampler proposes nothing new: the search ends here")
             self._is_stuck = True
             return
+        self._tried.add(untried)
         try:
             [run] = self._ledger.add([self._combine(untried)])
         except ConfigError as error:
             _log.warning("%s makes no run: %s", untried, error)
-            self._tried.add(_frozen(untried))
             return
         trial = self._study.add(untried, run=run.number)
         if trial is not None:
-            self._count(trial)
             self._settle_or_queue(trial, run)
-
-    def _untried(self) -> dict[str, str] | None:
-        if self._num_combinations is None:
-            return None
-        texts = {
-            key: [space.text_of(value) for value in space.all_values()]  # type: ignore[arg-type]
-            for key, space in self._study.spaces.items()
-        }
-        for values in itertools.product(*texts.values()):
-            params = dict(zip(texts, values, strict=True))
-            if _frozen(params) not in self._tried:
-                return params
-        return None
 
     def ended(self, run: PlannedRun, status: Status) -> None:
         """Tell the study: a run that completed, failed or was pruned; others stay open.
@@ -196,7 +173,7 @@ class SearchSource:
         runs = {run.number: run for run in self._ledger.runs.values()}
         last: dict[int, Trial] = {}
         for trial in self._study.trials():
-            self._count(trial)
+            self._tried.add(trial.params)
             if trial.run in runs:
                 self._runs.add(trial.run)
                 last[trial.run] = trial
@@ -296,23 +273,6 @@ class SearchSource:
     def _status_of(self, run: PlannedRun) -> Status | None:
         return read_status(self._directory.job(run.number))
 
-    def _count(self, trial: Trial) -> None:
-        params = _frozen(trial.params)
-        self._repeats = self._repeats + 1 if params in self._tried else 0
-        self._tried.add(params)
-
     @property
     def _has_asked_all(self) -> bool:
-        return (
-            len(self._tried) >= self._options.n_trials
-            or self._has_tried_everything
-            or self._is_stuck
-        )
-
-    @property
-    def _has_tried_everything(self) -> bool:
-        return self._num_combinations is not None and len(self._tried) >= self._num_combinations
-
-
-def _frozen(params: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(params.items()))
+        return self._is_stuck or self._tried.num_left == 0

@@ -16,7 +16,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from runner.config.space import Space, size_of
+from runner.config.space import Space
 from runner.sweeps.search.options import SearchOptions
 from runner.sweeps.search.samplers import distributions_of, sampler_of, suggest
 from runner.sweeps.search.study_file import StudyFile
@@ -61,11 +61,6 @@ class Study:
             load_if_exists=True,
         )
         self._id = self._storage.get_study_id_from_name(self.name)
-
-    @property
-    def num_combinations(self) -> int | None:
-        """Return how many different trials there can be; None: too many to count."""
-        return size_of(self._spaces)
 
     @property
     def spaces(self) -> Mapping[str, Space]:
