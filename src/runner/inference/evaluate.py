@@ -52,7 +52,9 @@ def evaluate_split(
     """
     samples: list[Judged] = []
 
-    def keep(_batch: Batch, predictions: Predictions) -> None:
+    def keep(_batch: Batch, predictions: Predictions | None) -> None:
+        if predictions is None:
+            return
         targets = predictions.targets or [""] * len(predictions.texts)
         rows = zip(targets, predictions.texts, predictions.confidences, strict=True)
         for target, text, confidence in rows:
