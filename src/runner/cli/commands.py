@@ -138,6 +138,7 @@ def predict(
     from runner.inference.rows import write_rows
 
     reader = load_reader(directory, device=device, step=step)
+    click.echo(f"confidence: {reader.calibration}", err=True)
     write_rows(reader.read(files), form, sys.stdout)
 
 

@@ -36,6 +36,9 @@ class Predictions:
     targets: list[str] | None = None
 
 
+NOTHING = Predictions([], [], [])  # of no sample
+
+
 class Task(Protocol):
     """One kind of problem."""
 

@@ -103,7 +103,8 @@ class TrainingLoop:
         self._data = TrainingData(parts.loaders["train"], self._progress)
         self._step = TrainingStep(parts, self._averages)
         self._speed = Speedometer()
-        self._events = Events(parts.callbacks, self._fit_of(directory))
+        self._fit = self._fit_of(directory)
+        self._events = Events(parts.callbacks, self._fit)
         self._recorder = Recorder(journal, self._progress, self._on_row)
         self._window = Window(
             self._averages,
@@ -302,7 +303,7 @@ class TrainingLoop:
 
     def _test(self) -> None:
         model, average = self._parts.model, self._parts.average.copy
-        step = self._saver.restore_best_weights()
+        step = self._fit.tested_step = self._saver.restore_best_weights()
         if step is not None:
             _log.info("testing the weights of step=%d", step)
         else:
@@ -394,5 +395,5 @@ class TrainingLoop:
             options=self._options,
             progress=self._progress,
             planned_steps=self._parts.planned_steps,
-            is_main=self._parts.ranks.is_main,
+            ranks=self._parts.ranks,
         )
