@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from runner.reports.figures import BEST, OTHERS, dress, new_figure, save
 from runner.reports.reliability import Reliability, ReliabilityReport, wilson_interval
 
-_WIDTH, _HEIGHT = 5.6, 6.4  # inches
+_WIDTH, _HEIGHT = 6.4, 5.6  # inches
 
 
 def plot_reliability(report: ReliabilityReport, path: Path, *, title: str = "") -> None:
@@ -27,7 +27,9 @@ def plot_reliability(report: ReliabilityReport, path: Path, *, title: str = "") 
     dress(shares, x="", y="share right")
     dress(counts, x="confidence (mean of a bin)", y="predictions")
     shares.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    shares.legend(fontsize=8, frameon=False, loc="upper left")
+    shares.legend(
+        fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2
+    )
     counts.set_yscale("log")
     save(figure, path)
 
