@@ -25,6 +25,11 @@ NEEDED = {  # what a member needs beside it to be runnable
     "model=encoder_decoder": ["data=string_pairs", "task=sequence_to_sequence"],
     "model=crnn": ["data=plates_synthetic", "task=ctc"],
     "experiment=plate_ocr_real": ["data.root=somewhere"],
+    "experiment=distillation": ["task.teacher.run=somewhere"],
+    "task=distillation": ["task.teacher.run=somewhere"],
+    "task=regression": ["model.num_classes=1"],
+    "task=supervised": ["model.num_classes=1"],
+    "task=autoencoder": ["model=vae"],
 }
 
 
