@@ -12,7 +12,7 @@ from runner.runtime.device import move
 from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.seeds import mix, preserved_random_state, seed_everything
-from runner.tasks.task import Predictions, Task, evaluates_whole_splits
+from runner.tasks.task import NOTHING, Predictions, Task, evaluates_whole_splits
 from runner.training.agreement import Agreement
 from runner.training.events import Events
 from runner.training.parts import Parts
@@ -97,7 +97,7 @@ def evaluate(
                     # A stand-in keeps this rank in step with the others, and counts nowhere.
                     counted = metrics if counts else task.metrics()
                     predictions = task.evaluation_step(model, batch, counted)
-                on_batch(batch, predictions)
+                on_batch(batch, predictions if counts else NOTHING)
     for metric in metrics.values():
         if ranks.are_several:
             metric.load(ranks.sum(metric.state()))
