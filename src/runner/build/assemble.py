@@ -22,8 +22,10 @@ from runner.data.loader import Loader, evaluation_loader, train_loader
 from runner.data.stream import check_stream
 from runner.errors import DataError
 from runner.optim.optimization import OptimizerFactory, SchedulerFactory
+from runner.runtime.device_map import spread_over_devices
 from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
+from runner.runtime.recompute import recompute_blocks
 from runner.runtime.sharding import shard
 from runner.tasks.ctc import CTC, check_alignable
 from runner.tasks.task import Task
@@ -55,9 +57,17 @@ def assemble(
     loaders = _loaders(data, options, device, ranks)
     check_metric(task, options.trainer, loaders)
     _make_deterministic(options.trainer.deterministic)
-    model = model.to(device)
+    device_map = options.hardware.device_map
+    if device_map is None:
+        model = model.to(device)
     ranks.spread(model.state_dict().values())  # a rank may have drawn other numbers before
     averaged = None if options.trainer.ema_decay is None else copy.deepcopy(model)
+    if options.trainer.gradient_checkpointing:
+        recompute_blocks(model)
+    if device_map is not None:
+        for whole in (model, averaged):
+            if whole is not None:
+                device = spread_over_devices(whole, device_map, device)
     if options.hardware.sharding is not None:
         _check_sharding(options, optimizer)
         for whole in (model, averaged):  # in one order on all ranks
