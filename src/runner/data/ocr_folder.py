@@ -1,7 +1,6 @@
 """`ocr_folder`: a folder of pictures and a labels.csv, as data for reading text."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from runner.data.data import BatchAugmentation, Data
 from runner.data.labels import Label, Labels, Wanted, load_labels

@@ -107,13 +107,14 @@ def _load(path: str, revision: str | None) -> Mapping[str, Any]:
         raise DataError("data=ocr_hub needs datasets: pip install 'runner[hub]'") from error
     is_folder = Path(path).is_dir()
     try:
-        return datasets.load_dataset(path, revision=None if is_folder else revision)
+        tables: Any = datasets.load_dataset(path, revision=None if is_folder else revision)
     except Exception as error:  # of the hub, of the network, of a broken file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise DataError(
-            f"data.path={path} cannot be loaded: {reason}; where the hub cannot be reached, copy the "
-            "data set to a folder (data/train-*.parquet and so on) and set data.path to it"
+            f"data.path={path} cannot be loaded: {reason}; where the hub cannot be reached, copy "
+            "the data set to a folder (data/train-*.parquet and so on) and set data.path to it"
         ) from error
+    return tables
 
 
 def _chosen(
