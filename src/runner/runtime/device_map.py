@@ -25,8 +25,10 @@ def spread_over_devices(
     That is where batches begin and outputs end. "auto" fills the GPUs evenly, if `device` is one.
     The names of parameters stay. Raises ConfigError for a map that does not fit the model.
     """
-    from accelerate import dispatch_model
-
+    try:
+        from accelerate import dispatch_model
+    except ImportError as error:
+        raise ConfigError(f"{KEY} needs accelerate: pip install 'runner[accelerate]'") from error
     if isinstance(wanted, str):
         places = _inferred(model, device)
     else:
