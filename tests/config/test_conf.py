@@ -14,6 +14,7 @@ from runner.config.validate import validate
 
 NEEDED = {  # what a member needs beside it to be runnable
     "data=ocr_folder": ["task=ctc", "model=crnn", "data.root=somewhere"],
+    "data=ocr_hub": ["task=ctc", "model=crnn"],
     "data=plates_synthetic": ["task=ctc", "model=crnn"],
     "data=plates_mixed": ["task=ctc", "model=crnn", "data.root=somewhere"],
     "task=ctc": ["data=plates_synthetic", "model=crnn"],
