@@ -55,7 +55,9 @@ def evaluate_split(
     """
     samples: list[Judged] = []
 
-    def keep(_batch: Batch, predictions: Predictions) -> None:
+    def keep(_batch: Batch, predictions: Predictions | None) -> None:
+        if predictions is None:
+            return
         targets = predictions.targets or [""] * len(predictions.texts)
         confidences = calibration(predictions.confidences)
         rows = zip(targets, predictions.texts, confidences, strict=True)
