@@ -4,19 +4,21 @@ Nothing here waits for the device: values to log stay there until they are asked
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from runner.config.options import TrainerOptions
 from runner.data.data import Batch
 from runner.data.draws import Draws
 from runner.data.epoch import MicroBatch
 from runner.runtime.device import move
 from runner.runtime.seeds import seeded_generator
-from runner.runtime.sharding import clip_gradients
+from runner.runtime.sharding import clip_gradients, gradient_norm
 from runner.training.averages import Averages
 from runner.training.boundary import Boundary
 from runner.training.buffers import BufferSync
@@ -54,13 +56,13 @@ class TrainingStep:
         self._gradients = gradient_sum(parts.model, parts.ranks)
         self._sync_buffers = BufferSync(parts.model, parts.ranks)
         self._boundary = Boundary(parts.model, parts.device)
-        self._max_grad_norm = trainer.max_grad_norm
         self._seed = parts.options.seed
         self._splits = trainer.on_out_of_memory == "split"
         self.splitting = Splitting(is_possible=not self._gradients.needs_every_rank)
         self._skip: SkipNonfinite | None = None
         if trainer.on_nonfinite == "skip" and not parts.precision.scaler.is_enabled():
             self._skip = SkipNonfinite(parts.optimizer, parts.device)
+        self._norm_of = _norm_of(trainer, clips=self._skip is not None)
         # Several ranks cannot go back alone: they need it to begin a step again, or to skip one.
         self._marks = not parts.ranks.are_several or self._splits or self._skip is not None
         self.stage = Stage.WHOLE
@@ -162,10 +164,9 @@ class TrainingStep:
     def _update(self) -> None:
         optimizer, scaler = self._parts.optimizer, self._parts.precision.scaler
         is_bad = None
-        if self._max_grad_norm is not None or self._skip is not None:
+        if self._norm_of is not None:
             scaler.unscale_(optimizer)
-            largest = math.inf if self._max_grad_norm is None else self._max_grad_norm
-            norm = clip_gradients(self._parameters, largest)
+            norm = self._norm_of(self._parameters)
             self._log_once("grad_norm", norm)
             is_bad = (~norm.isfinite()).float() if self._skip is not None else None
         if self._skip is None or is_bad is None or self._skip.allows(is_bad):
@@ -185,6 +186,16 @@ class TrainingStep:
         """Log a value that is the same on all ranks, for one of them."""
         if self._parts.ranks.is_main:
             self._averages.add({name: value}, weight=1)
+
+
+def _norm_of(
+    trainer: TrainerOptions, *, clips: bool
+) -> Callable[[list[nn.Parameter]], Tensor] | None:
+    """Return what tells the norm of the gradients, and clips them if need be; None: nobody asks."""
+    if trainer.max_grad_norm is not None or clips:
+        largest = math.inf if trainer.max_grad_norm is None else trainer.max_grad_norm
+        return partial(clip_gradients, max_norm=largest)
+    return gradient_norm if trainer.log_grad_norm else None
 
 
 def _with_gradients(parameters: list[nn.Parameter], optimizer: Optimizer) -> list[Tensor]:

@@ -3,6 +3,7 @@
 from torch.optim import Optimizer
 
 from runner.training.averages import Averages
+from runner.training.learning_rates import learning_rates
 from runner.training.progress import Progress
 from runner.training.recorder import Recorder
 from runner.training.speed import Speedometer
@@ -44,5 +45,5 @@ class Window:
             self._recorder.record(self._rows(means))
 
     def _rows(self, means: dict[str, float]) -> Rows:
-        values = {**means, "lr": self._optimizer.param_groups[0]["lr"]}
+        values = {**means, **learning_rates(self._optimizer)}
         return {"speed": self._speed.take(), "train": values}
