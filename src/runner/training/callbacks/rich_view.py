@@ -25,11 +25,7 @@ class RichView:
         column = Column(no_wrap=True)
         self._progress = Progress(
             TextColumn("[bold]{task.description}", table_column=column),
-            BarColumn(
-                bar_width=max(
-                    low, min(high, self._console.width - _width_of_facts(self._console.width))
-                )
-            ),
+            BarColumn(bar_width=max(low, min(high, free))),
             TextColumn("{task.fields[facts]}", table_column=column),
             console=self._console,
             auto_refresh=False,  # no thread: it would take turns with the training thread
