@@ -27,7 +27,7 @@ class Parts:
     task: Task
     optimizer: Optimizer
     schedule: Schedule
-    loaders: Mapping[str, Loader]  # by split; "train" is always there
+    loaders: Mapping[str, Loader]  # by name, as in `Data.splits`; "train" is always there
     augment: BatchAugmentation | None
     callbacks: Mapping[str, Callback]
     options: Options
