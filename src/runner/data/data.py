@@ -43,7 +43,14 @@ class Stream(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
 
-Dataset = MapDataset | Stream
+class Staged(Protocol):
+    """Datasets in turn, each for a while; `runner.data.curriculum.Curriculum` is one."""
+
+    @property
+    def stages(self) -> Sequence[tuple[MapDataset, Any]]: ...
+
+
+Dataset = MapDataset | Stream | Staged
 Datasets = Dataset | Mapping[str, Dataset] | None  # of one split: none, one, or several by name
 Collate = Callable[[Any], Any]
 
