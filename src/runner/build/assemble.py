@@ -28,6 +28,7 @@ from runner.data.curriculum import Curriculum
 from runner.data.data import Data, Dataset, MapDataset, is_map_style, texts_of
 from runner.data.fingerprint import fingerprint
 from runner.data.loader import Loader, evaluation_loader, train_loader
+from runner.data.preprocessor import check_preprocessor
 from runner.data.stream import check_stream
 from runner.errors import DataError
 from runner.runtime.precision import Precision
@@ -94,6 +95,7 @@ def assemble(
         data_fingerprint=fingerprint(data),
         planned_steps=plan.steps,
         average=average,
+        preprocessor=data.preprocessor,
         ranks=ranks,
     )
 
@@ -142,6 +144,7 @@ def _loaders(data: Data, options: Options, device: torch.device, ranks: Ranks) -
 
 
 def _check_data(data: Data, task: Task, model: nn.Module, ranks: Ranks) -> None:
+    check_preprocessor(data.preprocessor)
     if data.sampler is not None and not is_map_style(data.train):
         raise DataError("data.sampler needs a train dataset with a length and random access")
     for split, dataset in data.splits().items():
