@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from runner.build.debugging import apply_debug, debug_data
+from runner.build.first_weights import first_weights
 from runner.build.plan import check_metric, plan_schedule
 from runner.config.checks import refuse
 from runner.config.options import LoaderOptions, Options
@@ -20,7 +21,9 @@ from runner.data.data import Data, is_map_style
 from runner.data.fingerprint import fingerprint
 from runner.data.loader import Loader, evaluation_loader, train_loader
 from runner.data.stream import check_stream
-from runner.errors import DataError
+from runner.errors import ConfigError, DataError
+from runner.optim.freezing import freeze
+from runner.optim.groups import build_optimizer, has_groups
 from runner.optim.optimization import OptimizerFactory, SchedulerFactory
 from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
@@ -56,6 +59,7 @@ def assemble(
     check_metric(task, options.trainer, loaders)
     _make_deterministic(options.trainer.deterministic)
     model = model.to(device)
+    freeze(model, options.parameters.freeze)
     ranks.spread(model.state_dict().values())  # a rank may have drawn other numbers before
     averaged = None if options.trainer.ema_decay is None else copy.deepcopy(model)
     if options.hardware.sharding is not None:
@@ -64,8 +68,7 @@ def assemble(
             if whole is not None:
                 shard(whole, ranks, device)
     average = _average(model, averaged, options)  # sharded modules have other parameters
-    if not isinstance(optimizer, Optimizer):
-        optimizer = optimizer(model.parameters())
+    optimizer = _optimizer(optimizer, model, options)
     schedule, plan = plan_schedule(optimizer, scheduler, options, loaders)
     return Parts(
         model=model,
@@ -81,8 +84,22 @@ def assemble(
         data_fingerprint=fingerprint(data),
         planned_steps=plan.steps,
         average=average,
+        first_weights=first_weights(options),
         ranks=ranks,
     )
+
+
+def _optimizer(
+    given: OptimizerFactory | Optimizer, model: nn.Module, options: Options
+) -> Optimizer:
+    if not isinstance(given, Optimizer):
+        return build_optimizer(given, model, options.parameters)
+    if has_groups(options.parameters):
+        raise ConfigError(
+            "parameters.* divides the parameters among groups of an optimizer that is made for "
+            "them, not of one that was made before: give a factory, such as partial(AdamW, lr=...)"
+        )
+    return given
 
 
 def _average(model: nn.Module, averaged: nn.Module | None, options: Options) -> WeightAverage:

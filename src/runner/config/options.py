@@ -134,6 +134,28 @@ class PrecisionOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ParameterOptions:
+    """Which parameters are trained, and how they differ; by default all are one group.
+
+    Patterns are globs over the names of parameters and modules: "backbone.*", "*.bias", "head".
+    """
+
+    freeze: list[str] = field(default_factory=list)  # patterns of what is not trained
+    lr_factors: dict[str, float] | None = None  # pattern -> times optimizer.lr; the last one counts
+    layer_decay: float | None = None  # each block learns by this factor slower than the next one
+    decay_biases_and_norms: bool = True  # false: no weight decay on them
+
+    def __post_init__(self) -> None:
+        refuse(
+            _is_share("parameters.layer_decay", self.layer_decay, "null: all layers alike"),
+            *(
+                _is_factor(f"parameters.lr_factors.{pattern}", factor)
+                for pattern, factor in (self.lr_factors or {}).items()
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DebugOptions:
     """Ways to look at a run closely; all off by default."""
 
@@ -177,12 +199,16 @@ class Options:
     """All knobs of one run; what the Python `Trainer` takes."""
 
     seed: int = 0
+    # What training begins with: a run, a checkpoint, a file of weights, a name on the Hub.
+    init_weights_from: str | None = None
+    init_weights_strict: bool = True  # false: take what fits
     trainer: TrainerOptions = field(default_factory=TrainerOptions)
     loader: LoaderOptions = field(default_factory=LoaderOptions)
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
     hardware: HardwareOptions = field(default_factory=HardwareOptions)
     precision: PrecisionOptions = field(default_factory=PrecisionOptions)
     debug: DebugOptions = field(default_factory=DebugOptions)
+    parameters: ParameterOptions = field(default_factory=ParameterOptions)
 
 
 # A run whose config differs from another's in these keys alone gives the same result: they may be
@@ -220,9 +246,19 @@ def _is_metric(key: str, name: str) -> str | None:
 
 
 def _is_decay(key: str, value: float | None) -> str | None:
+    return _is_share(key, value, "null: no averaging")
+
+
+def _is_share(key: str, value: float | None, otherwise: str) -> str | None:
     if value is None or 0 < value < 1:
         return None
-    return f"{key} must be between 0 and 1 (null: no averaging), got {value}"
+    return f"{key} must be between 0 and 1 ({otherwise}), got {value}"
+
+
+def _is_factor(key: str, value: object) -> str | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return None
+    return f"{key} must be a number > 0 (to train nothing there: parameters.freeze), got {value!r}"
 
 
 def _is_device(key: str, name: str) -> str | None:

@@ -20,12 +20,13 @@ from runner.build.debugging import apply_debug
 from runner.build.from_config import build_parts
 from runner.build.plan import check_metric, plan_schedule
 from runner.config.instantiate import instantiate
-from runner.config.options import Options, TrainerOptions
+from runner.config.options import Options, ParameterOptions, TrainerOptions
 from runner.config.run_config import RunConfig
 from runner.job.observed import ObservedLoader, ObservedTask, Stage
 from runner.job.picklable import check_picklable
 from runner.job.place import wants_ranks
 from runner.job.telling import told, warnings_heard
+from runner.optim.groups import build_optimizer
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, Row, read_journal
 from runner.runtime.device import prepare_hardware
@@ -94,12 +95,16 @@ def _build(config: RunConfig, device: torch.device, stage: Stage) -> Parts:
         config,
         optimizer=_ANY_OPTIMIZER,
         scheduler=None,
+        parameters=ParameterOptions(freeze=config.parameters.freeze),
         trainer=replace(config.trainer, best_metric="train.loss", log_every_steps=1, patience=None),
         # Workers take long to start, and one rank can hold no part of a sharded model.
         loader=replace(config.loader, num_workers=0),
         hardware=replace(config.hardware, sharding=None),
     )
     parts = build_parts(neutral, device, _Alone(count=config.hardware.num_processes))
+    if config.init_weights_from is not None:
+        stage("reading init_weights_from")
+    parts.first_weights.load(parts.model, parts.average.copy)
     if config.loader.num_workers:
         stage("handing the data to their workers")
         for loader in parts.loaders.values():
@@ -124,7 +129,8 @@ def _plan_all(
 def _planned(config: RunConfig, built: Parts) -> Parts:
     options = apply_debug(config.options)
     check_metric(built.task, options.trainer, built.loaders)
-    optimizer = instantiate(config.optimizer, "optimizer")(built.model.parameters())
+    factory = instantiate(config.optimizer, "optimizer")
+    optimizer = build_optimizer(factory, built.model, options.parameters)
     node = config.scheduler
     scheduler = None if node is None else instantiate(node, "scheduler")
     schedule, plan = plan_schedule(optimizer, scheduler, options, built.loaders)

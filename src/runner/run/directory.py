@@ -33,6 +33,10 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     @property
+    def init_weights(self) -> Path:
+        return self.path / "init_weights.json"  # what was taken from init_weights_from
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 

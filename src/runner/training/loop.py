@@ -21,13 +21,14 @@ several ranks every one of them tells this story: only what `Ranks` and `Agreeme
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from runner.checkpoint.store import CheckpointStore
 from runner.config.duration import parse_optional
 from runner.config.size import parse_optional_size
 from runner.data.epoch import MicroBatch
 from runner.errors import Interrupted, WorkerError
+from runner.files import write_json_atomically
 from runner.protocols import Stateful
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, Row
@@ -80,6 +81,7 @@ class TrainingLoop:
     ) -> None:
         trainer, checkpoint = parts.options.trainer, parts.options.checkpoint
         self._parts = parts
+        self._directory = directory
         self._options = trainer
         self._beat = beat
         self._agreement = Agreement(parts.ranks, stop)
@@ -159,6 +161,8 @@ class TrainingLoop:
         self._health.begin_at(self._progress.step)
         if self._restored_step is None and self._recorder.has_rows:
             _log.warning("no checkpoint is there: training starts again from step 0")
+        if self._restored_step is None:
+            self._load_first_weights()
 
     def run(self) -> Result:
         """Train until a limit is reached; raise Interrupted, saved, when a stop was asked for."""
@@ -184,6 +188,12 @@ class TrainingLoop:
             self._close_loaders()
             self._events.tell_end(outcome)
         return self.result
+
+    def _load_first_weights(self) -> None:
+        parts = self._parts
+        taken = parts.first_weights.load(parts.model, parts.average.copy)
+        if taken is not None and parts.ranks.is_main:
+            write_json_atomically(self._directory.init_weights, asdict(taken))
 
     def _begin(self) -> None:
         progress = self._progress

@@ -15,6 +15,7 @@ from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
 from runner.tasks.task import Task
 from runner.training.callback import Callback
+from runner.training.first_weights import FirstWeights, OwnWeights
 from runner.training.pruning import NoPruning, Pruning
 from runner.training.weight_average import WeightAverage
 
@@ -38,3 +39,4 @@ class Parts:
     average: WeightAverage
     ranks: Ranks = ALONE
     pruning: Pruning = field(default_factory=NoPruning)
+    first_weights: FirstWeights = field(default_factory=OwnWeights)
