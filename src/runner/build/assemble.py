@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from runner.build.compiling import compile_model
 from runner.build.debugging import apply_debug, debug_data
 from runner.build.first_weights import first_weights
 from runner.build.plan import check_metric, plan_schedule
@@ -68,6 +69,9 @@ def assemble(
             if whole is not None:
                 shard(whole, ranks, device)
     average = _average(model, averaged, options)  # sharded modules have other parameters
+    for whole in (model, averaged):
+        if whole is not None:
+            compile_model(whole, options.trainer.compile, device)
     optimizer = _optimizer(optimizer, model, options)
     schedule, plan = plan_schedule(optimizer, scheduler, options, loaders)
     return Parts(

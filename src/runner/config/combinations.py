@@ -15,6 +15,7 @@ def check_combinations(options: Options, scheduler: Node | None) -> list[str]:
         *_check_evaluations(options.trainer),
         *_check_scheduler(options.trainer, scheduler),
         *_check_rollback(options),
+        *_check_compile(options),
         *_check_debug(options),
         *check_ranks(options, options.hardware.num_processes),
     ]
@@ -106,6 +107,19 @@ def _check_rollback(options: Options) -> list[str]:
             "would depend on the clock; give checkpoint.every in steps, epochs or evaluations"
         ]
     return []
+
+
+def _check_compile(options: Options) -> list[str]:
+    if options.trainer.compile is False or options.hardware.sharding is None:
+        return []
+    return [
+        f"trainer.compile={_as_typed(options.trainer.compile)} does not go with "
+        "hardware.sharding=fsdp, whose weights come and go inside a forward pass: use one of them"
+    ]
+
+
+def _as_typed(value: bool | str) -> str:
+    return str(value).lower()
 
 
 def _check_debug(options: Options) -> list[str]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from runner.config.checks import above_zero, at_least, is_duration, is_size, one_of, refuse
 from runner.config.duration import PROGRESS_UNITS, SECONDS_PER_UNIT
 
+COMPILE_MODES = ("dynamic", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerOptions:
@@ -38,6 +40,8 @@ class TrainerOptions:
     on_nonfinite: str = "stop"  # a loss that is no number: stop | skip | rollback
     on_out_of_memory: str = "stop"  # stop | split: smaller micro-batches, the same step
     hang_timeout: str | None = "30 minutes"  # no sign of life for so long ends the job; null: never
+    target_score: float | None = None  # training is over when best_metric reaches this
+    compile: bool | str = False  # torch.compile: true, dynamic (shapes that vary), or its mode
 
     def __post_init__(self) -> None:
         refuse(
@@ -58,6 +62,7 @@ class TrainerOptions:
             one_of("trainer.on_nonfinite", self.on_nonfinite, ("stop", "skip", "rollback")),
             one_of("trainer.on_out_of_memory", self.on_out_of_memory, ("stop", "split")),
             is_duration("trainer.hang_timeout", self.hang_timeout, tuple(SECONDS_PER_UNIT)),
+            _is_compile("trainer.compile", self.compile),
         )
 
 
@@ -221,6 +226,7 @@ LAYOUT_KEYS = (
     "trainer.max_epochs",
     "trainer.max_steps",
     "trainer.max_duration",
+    "trainer.target_score",
     "trainer.hang_timeout",
     # Weights and losses of a run that has met no such loss are the same with any of them; with
     # `skip` its rows tell grad_norm and skipped_share too.
@@ -247,6 +253,12 @@ def _is_metric(key: str, name: str) -> str | None:
 
 def _is_decay(key: str, value: float | None) -> str | None:
     return _is_share(key, value, "null: no averaging")
+
+
+def _is_compile(key: str, value: bool | str) -> str | None:
+    if isinstance(value, bool) or value in COMPILE_MODES:
+        return None
+    return f"{key} must be true, false or one of {', '.join(COMPILE_MODES)}, got '{value}'"
 
 
 def _is_share(key: str, value: float | None, otherwise: str) -> str | None:
