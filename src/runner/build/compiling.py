@@ -31,7 +31,7 @@ def compile_model(model: nn.Module, how: bool | str, device: torch.device) -> No
     for module in _with_forward(model):
         # What nn.Module.compile does, which leaves a module of torch's own, as nn.Sequential, as
         # it is: no word, no kernel.
-        module._compiled_call_impl = torch.compile(
+        module._compiled_call_impl = torch.compile(  # type: ignore[call-overload]
             _called(module),
             backend=BACKEND,
             mode=how if isinstance(how, str) and not is_dynamic else None,

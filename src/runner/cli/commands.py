@@ -33,7 +33,12 @@ def run_command(arguments: Sequence[str]) -> int:
 @_commands.command(short_help=COMMANDS["resume"])
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("overrides", nargs=-1)
-def resume(directory: Path, overrides: tuple[str, ...]) -> int:
+@click.option(
+    "--step",
+    type=click.IntRange(min=0),
+    help="Go on from the checkpoint of this step, in a new run beside the old one.",
+)
+def resume(directory: Path, overrides: tuple[str, ...], step: int | None) -> int:
     """Continue the run or the sweep in DIRECTORY.
 
     OVERRIDES change layout keys: trainer.max_epochs=20.
@@ -41,6 +46,8 @@ def resume(directory: Path, overrides: tuple[str, ...]) -> int:
     from runner.sweeps.directory import is_sweep
 
     if is_sweep(directory):
+        if step is not None:
+            raise ConfigError("--step goes back in one run: give the folder of one, not a sweep's")
         from runner.cli.sweeps.resume import resume_sweep
 
         return resume_sweep(directory, overrides)
@@ -56,8 +63,16 @@ def resume(directory: Path, overrides: tuple[str, ...]) -> int:
             "with Trainer(directory=...)"
         )
     command = ["python", "-m", "runner", "resume", str(directory), *overrides]
+    config = validate(cfg)
+    if step is not None:
+        from runner.job.fork import fork_run
+        from runner.runtime.launch import launch_of
+        from runner.runtime.rendezvous import agreed
+
+        command += ["--step", str(step)]
+        directory = Path(agreed(launch_of(), lambda: str(fork_run(directory, step=step))))
     run_job(
-        validate(cfg),
+        config,
         directory,
         overrides=list(overrides),
         command=command,
