@@ -139,6 +139,57 @@ def verify_resume(
     context.exit(verify(overrides, steps=steps, keep=keep))
 
 
+_CONFIG_DIR = click.option(
+    "--config-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with a conf of your own, as in training.",
+)
+
+
+@_commands.command("find-lr", short_help=COMMANDS["find-lr"])
+@click.argument("overrides", nargs=-1)
+@click.option("--steps", default=200, show_default=True, help="How many steps to make.")
+@click.option("--from", "start", default=1e-7, show_default=True, help="The first learning rate.")
+@click.option("--to", "end", default=10.0, show_default=True, help="The last learning rate.")
+@_CONFIG_DIR
+def find_lr(
+    overrides: tuple[str, ...], steps: int, start: float, end: float, config_dir: Path | None
+) -> None:
+    """Raise the learning rate of the experiment that OVERRIDES name until its loss explodes.
+
+    Suggests the one at which the loss falls most steeply (Smith 2017), and writes a picture and a
+    table under OUTPUT_DIR/NAME/find_lr. No run is left behind.
+    """
+    from runner.cli.tuning import find_lr as find
+
+    _use(config_dir)
+    find(overrides, num_steps=steps, start=start, end=end)
+
+
+@_commands.command("find-batch-size", short_help=COMMANDS["find-batch-size"])
+@click.argument("overrides", nargs=-1)
+@click.option("--memory-gib", type=float, help="On a CPU; default: 80% of what is free.")
+@click.option("--largest", default=1 << 16, show_default=True, help="Try no larger one.")
+@_CONFIG_DIR
+def find_batch_size(
+    overrides: tuple[str, ...], memory_gib: float | None, largest: int, config_dir: Path | None
+) -> None:
+    """Make real steps of the experiment that OVERRIDES name with batches of ever more samples.
+
+    Each size is tried in a process of its own; nothing is left behind.
+    """
+    from runner.cli.tuning import find_largest_batch
+
+    _use(config_dir)
+    find_largest_batch(overrides, memory_gib=memory_gib, largest=largest)
+
+
+def _use(config_dir: Path | None) -> None:
+    if config_dir is not None:
+        put_config_dir_first(str(config_dir))
+        make_user_code_importable()
+
+
 @_commands.command(short_help=COMMANDS["predict"])
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
