@@ -73,6 +73,7 @@ class LoaderOptions:
     num_workers: int = 0
     shuffle: bool = True
     drop_last: bool = False
+    pin_memory: bool = True  # on CUDA: copying a batch to the GPU does not hold up the host
 
     def __post_init__(self) -> None:
         refuse(
@@ -198,6 +199,7 @@ LAYOUT_KEYS = (
     "hardware.sharding",
     "hardware.device_map",
     "data.num_workers",
+    "data.pin_memory",
     "trainer.max_epochs",
     "trainer.max_steps",
     "trainer.max_duration",
