@@ -33,6 +33,29 @@ class Accuracy(ConfusionMatrix):
         return int(self._counts.diagonal().sum()) / total if total else float("nan")
 
 
+class RightShare:
+    """The share of predictions that equal their targets, of however many classes."""
+
+    def __init__(self) -> None:
+        self._counts = torch.zeros(2, dtype=torch.float64)  # right, all
+
+    def update(self, predicted: Tensor, targets: Tensor) -> None:
+        """Add two tensors of one shape, both on the CPU."""
+        right = int((predicted == targets).sum())
+        self._counts += torch.tensor([right, targets.numel()], dtype=torch.float64)
+
+    def state(self) -> Tensor:
+        return self._counts.clone()
+
+    def load(self, state: Tensor) -> None:
+        self._counts = state.clone()
+
+    def compute(self) -> float:
+        """Return right / all, NaN without any."""
+        right, total = self._counts.tolist()
+        return right / total if total else float("nan")
+
+
 class MacroF1(ConfusionMatrix):
     """The mean over classes of F1 = 2 x hits / (targets + predictions) of that class.
 
