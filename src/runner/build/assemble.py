@@ -13,6 +13,13 @@ from torch import nn
 from torch.optim import Optimizer
 
 from runner.build.debugging import apply_debug, debug_data
+from runner.build.optimizers import (
+    GivenOptimizer,
+    GivenScheduler,
+    build_optimizer,
+    check_optimizer,
+    with_a_row_each_epoch,
+)
 from runner.build.plan import check_metric, plan_schedule
 from runner.config.checks import refuse
 from runner.config.options import LoaderOptions, Options
@@ -21,14 +28,14 @@ from runner.data.fingerprint import fingerprint
 from runner.data.loader import Loader, evaluation_loader, train_loader
 from runner.data.stream import check_stream
 from runner.errors import DataError
-from runner.optim.optimization import OptimizerFactory, SchedulerFactory
 from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.sharding import shard
 from runner.tasks.ctc import CTC, check_alignable
-from runner.tasks.task import Task
+from runner.tasks.task import Task, has_own_epoch
 from runner.training.callback import Callback
 from runner.training.callbacks.profiler import Profiler
+from runner.training.own_epoch import WholeEpochs
 from runner.training.parts import Parts
 from runner.training.weight_average import ExponentialAverage, NoAverage, WeightAverage
 
@@ -38,8 +45,8 @@ def assemble(
     model: nn.Module,
     task: Task,
     data: Data,
-    optimizer: OptimizerFactory | Optimizer,
-    scheduler: SchedulerFactory | None,
+    optimizer: GivenOptimizer,
+    scheduler: GivenScheduler,
     callbacks: Mapping[str, Callback],
     options: Options,
     device: torch.device,
@@ -50,9 +57,14 @@ def assemble(
     Every one of `ranks` calls this; the first weights are those of rank 0.
     """
     options = apply_debug(options)
+    if has_own_epoch(task):
+        options = with_a_row_each_epoch(options)
+    check_optimizer(optimizer, task, model, options)
     data = debug_data(data, options)
     _check_data(data, task, model)
     loaders = _loaders(data, options, device, ranks)
+    if has_own_epoch(task):
+        loaders["train"] = WholeEpochs(loaders["train"])
     check_metric(task, options.trainer, loaders)
     _make_deterministic(options.trainer.deterministic)
     model = model.to(device)
@@ -64,13 +76,12 @@ def assemble(
             if whole is not None:
                 shard(whole, ranks, device)
     average = _average(model, averaged, options)  # sharded modules have other parameters
-    if not isinstance(optimizer, Optimizer):
-        optimizer = optimizer(model.parameters())
-    schedule, plan = plan_schedule(optimizer, scheduler, options, loaders)
+    built = build_optimizer(optimizer, model)
+    schedule, plan = plan_schedule(built, scheduler, options, loaders)
     return Parts(
         model=model,
         task=task,
-        optimizer=optimizer,
+        optimizer=built,
         schedule=schedule,
         loaders=loaders,
         augment=data.augment,
@@ -92,7 +103,7 @@ def _average(model: nn.Module, averaged: nn.Module | None, options: Options) -> 
     return ExponentialAverage(averaged, model, decay=decay)
 
 
-def _check_sharding(options: Options, optimizer: OptimizerFactory | Optimizer) -> None:
+def _check_sharding(options: Options, optimizer: GivenOptimizer) -> None:
     refuse(
         "hardware.sharding=fsdp needs an optimizer that is made for its parameters, not one that "
         "was made before"

@@ -59,6 +59,8 @@ def _check_evaluations(trainer: TrainerOptions) -> list[str]:
 def _check_scheduler(trainer: TrainerOptions, scheduler: Node | None) -> list[str]:
     if scheduler is None:
         return []
+    if "_target_" not in scheduler:  # one for each of several optimizers
+        return [p for each in scheduler.values() for p in _check_scheduler(trainer, each)]
     if scheduler["_target_"] == PLATEAU:
         return _check_plateau(trainer)
     if not needs_argument(scheduler, "total_steps"):

@@ -28,6 +28,7 @@ from runner.config.duration import parse_optional
 from runner.config.size import parse_optional_size
 from runner.data.epoch import MicroBatch
 from runner.errors import Interrupted, WorkerError
+from runner.optim.optimizers import by_name
 from runner.protocols import Stateful
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, Row
@@ -48,7 +49,8 @@ from runner.training.recorder import Recorder
 from runner.training.saving import CALLBACK_PREFIX, Saver
 from runner.training.scores import Scores
 from runner.training.speed import Speedometer
-from runner.training.step import Stage, TrainingStep
+from runner.training.stage import Stage
+from runner.training.steps import step_for
 from runner.training.window import Rows, Window
 
 _log = logging.getLogger(__name__)
@@ -106,14 +108,16 @@ class TrainingLoop:
         self._save_every = parse_optional(checkpoint.every)
         self._keep_every = checkpoint.keep_every_steps
         self._data = TrainingData(parts.loaders["train"], self._progress)
-        self._step = TrainingStep(parts, self._averages)
         self._speed = Speedometer()
+        self._step = step_for(
+            parts, self._averages, speed=self._speed, between=self._between_batches
+        )
         self._events = Events(parts.callbacks, self._fit_of(directory))
         self._recorder = Recorder(journal, self._progress, self._on_row)
         self._window = Window(
             self._averages,
             self._speed,
-            parts.optimizer,
+            by_name(parts.optimizer),
             self._recorder,
             every_steps=trainer.log_every_steps,
         )
@@ -180,6 +184,8 @@ class TrainingLoop:
             outcome = "pruned" if self._is_pruned else "completed"
         except Interrupted:
             outcome = "preempted"
+            if self._step.stage is not Stage.WHOLE:
+                _log.info("stopped inside an epoch: the last end of one that was saved counts")
             self._saver.finish()
             raise
         except Exception as error:
@@ -205,10 +211,7 @@ class TrainingLoop:
         while (reason := self._end()) is None:
             speed.resume()
             micro_batches = speed.wait(self._take, accumulation)
-            self._step(micro_batches, step=progress.step)
-            samples = 0
-            for micro in micro_batches:
-                samples += micro.size
+            samples = self._step(micro_batches, step=progress.step)
             speed.count(samples)
             if self._options.schedule_every == "step":
                 self._parts.schedule.step()
@@ -242,6 +245,12 @@ class TrainingLoop:
                 self._agreement.look()
                 self._stop()
             raise
+
+    def _between_batches(self) -> None:
+        """Inside a step that is a whole epoch: a sign of life; a stop, with nothing to save."""
+        self._beat()
+        self._agreement.look()
+        self._agreement.obey()
 
     def _settle(self) -> None:
         """Do what is due at the boundary after a step; after a restart, what was left undone."""

@@ -1,7 +1,10 @@
 """The rows of training: what the steps since the last one had in common, and how fast they went."""
 
+from collections.abc import Mapping
+
 from torch.optim import Optimizer
 
+from runner.optim.optimizers import SINGLE
 from runner.training.averages import Averages
 from runner.training.progress import Progress
 from runner.training.recorder import Recorder
@@ -17,14 +20,14 @@ class Window:
         self,
         averages: Averages,
         speed: Speedometer,
-        optimizer: Optimizer,
+        optimizers: Mapping[str, Optimizer],
         recorder: Recorder,
         *,
         every_steps: int,
     ) -> None:
         self._averages = averages
         self._speed = speed
-        self._optimizer = optimizer
+        self._rates = {_rate_name(name): each for name, each in optimizers.items()}
         self._recorder = recorder
         self._every_steps = every_steps
 
@@ -44,5 +47,9 @@ class Window:
             self._recorder.record(self._rows(means))
 
     def _rows(self, means: dict[str, float]) -> Rows:
-        values = {**means, "lr": self._optimizer.param_groups[0]["lr"]}
-        return {"speed": self._speed.take(), "train": values}
+        rates = {name: each.param_groups[0]["lr"] for name, each in self._rates.items()}
+        return {"speed": self._speed.take(), "train": {**means, **rates}}
+
+
+def _rate_name(optimizer: str) -> str:
+    return "lr" if optimizer == SINGLE else f"lr.{optimizer}"
