@@ -9,12 +9,12 @@ data=ocr_folder.
 import argparse
 import csv
 import json
-import math
 import time
 from pathlib import Path
 
 from runner.build.inference import load_reader
 from runner.metrics.text import CharacterErrorRate, WholeTextAccuracy
+from runner.reports.reliability import wilson_interval
 
 
 def main() -> None:
@@ -53,14 +53,6 @@ def report(pairs: list[tuple[str, str]], seconds: float) -> None:
         f"{len(pairs) / seconds:.0f} pictures a second"
     )
     print(json.dumps({"plates": len(pairs), "cer": errors.compute(), "whole": whole.compute()}))
-
-
-def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the score interval of a share (Wilson 1927)."""
-    share = successes / trials
-    middle = share + z * z / (2 * trials)
-    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return (middle - spread) / (1 + z * z / trials), (middle + spread) / (1 + z * z / trials)
 
 
 if __name__ == "__main__":

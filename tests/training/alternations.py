@@ -96,13 +96,13 @@ def options(autocast: str | None = None, **trainer: Any) -> Options:
     return replace(plain, precision=replace(plain.precision, autocast=autocast))
 
 
-def train_on_rank(ranks: Ranks, _: Path, *, path: Path, kind: str) -> dict[str, Any]:
-    """Train in `path` as one of `ranks`, without random numbers in the model."""
+def train_both(ranks: Ranks, path: Path) -> dict[str, Any]:
+    """Train in turns and in own epochs as one of `ranks`, without random numbers in the model."""
     from tests.training.exactness import train_as_rank
     from tests.training.rank_trainings import data
 
-    pieces = turns(model=two_parts(nn.Identity()))
-    if kind == "epochs":
-        pieces["task"] = Epochs()
-    result = train_as_rank(ranks, path, options(log_every_steps=1), data=data("plain"), **pieces)
-    return {"score": result.score}
+    for kind, task in (("turns", Turns(num_classes=3)), ("epochs", Epochs())):
+        pieces = turns(model=two_parts(nn.Identity()), task=task)
+        folder = path / f"{kind}_{ranks.count}"
+        train_as_rank(ranks, folder, options(log_every_steps=1), data=data("plain"), **pieces)
+    return {}

@@ -1,6 +1,5 @@
 """Several optimizers that take turns: exact after a resume, the same on two ranks."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,14 @@ from torch.nn import functional
 
 from runner.errors import ConfigError, Interrupted, RunError
 from runner.tasks.task import StepOutput
-from tests.ranks import results_of
 from tests.training import alternations
-from tests.training.alternations import Turns, options, turns, two_optimizers, two_parts
+from tests.training.alternations import (
+    Turns,
+    options,
+    turns,
+    two_optimizers,
+    two_parts,
+)
 from tests.training.harness import (
     StopAt,
     final_state,
@@ -115,19 +119,6 @@ def test_a_rollback_brings_all_optimizers_back(tmp_path: Path) -> None:
     how = replace(how, checkpoint=replace(how.checkpoint, every="2 steps", keep_last=9))
     train(tmp_path, how, **turns(task=Exploding(num_classes=3)))
     assert "going on with the weights of step 6" in (tmp_path / "logs" / "rank_0.log").read_text()
-
-
-def test_two_ranks_train_as_one_process_does(tmp_path: Path) -> None:
-    for count in (1, 2):
-        folder = tmp_path / str(count)
-        folder.mkdir()
-        work = partial(alternations.train_on_rank, path=folder / "run", kind="turns")
-        results_of(work, count=count, folder=folder)
-    one, two = tmp_path / "1" / "run", tmp_path / "2" / "run"
-    for (*_, first), (*_, second) in zip(journal_of(one), journal_of(two), strict=True):
-        assert first == pytest.approx(second, rel=1e-4)
-    for name, tensor in final_state(one)[0].items():
-        assert torch.allclose(tensor, final_state(two)[0][name], atol=1e-5), name
 
 
 def single(**changes: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Rehearse a run: build everything, and do each kind of work once, before anything is started.
 
 The training itself is the real one (`TrainingLoop`), cut down to a step, a batch of each evaluation
-and nothing to save; its files go to a folder that is thrown away. Callbacks are built, and told
-nothing; trackers are not even built. A run on several ranks is rehearsed as rank 0 of them, alone.
+and nothing to save; its files go to a folder that is thrown away. Callbacks and trackers are
+built, and told nothing. A run on several ranks is rehearsed as rank 0 of them, alone.
 """
 
 import copy
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from runner.build.debugging import apply_debug
-from runner.build.from_config import build_parts
+from runner.build.from_config import build_parts, build_trackers
 from runner.build.optimizers import build_optimizer, with_a_row_each_epoch
 from runner.build.plan import check_metric, plan_schedule
 from runner.config.instantiate import instantiate_each
@@ -107,6 +107,7 @@ def _build(config: RunConfig, device: torch.device, stage: Stage) -> Parts:
         hardware=replace(config.hardware, sharding=None),
     )
     parts = build_parts(neutral, device, _Alone(count=config.hardware.num_processes))
+    build_trackers(config)  # a package that one of them needs may be missing
     if config.loader.num_workers:
         stage("handing the data to their workers")
         for loader in parts.loaders.values():

@@ -33,6 +33,14 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     @property
+    def table(self) -> Path:
+        return self.path / "metrics.csv"  # with trackers=csv
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"  # with trackers=tensorboard
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 
@@ -43,6 +51,18 @@ class RunDirectory:
     @property
     def predictions(self) -> Path:
         return self.path / "predictions"
+
+    @property
+    def calibration(self) -> Path:
+        return self.path / "calibration.json"  # of every evaluated step
+
+    @property
+    def reliability(self) -> Path:
+        return self.path / "reliability.json"  # of the confidences on the test split
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
 
     @property
     def checkpoints(self) -> Path:

@@ -45,6 +45,9 @@ class Predictions:
     targets: list[str] | None = None
 
 
+NOTHING = Predictions([], [], [])  # of no sample
+
+
 class Update(Protocol):
     """Callable: one update of the parameters of one optimizer, and of no others."""
 

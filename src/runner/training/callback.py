@@ -4,7 +4,7 @@
         on_step_end                    after every step: keep it to microseconds
         on_log                         a row went to the journal
         on_evaluation_start
-            on_evaluation_batch
+            on_evaluation_batch        without predictions on a rank that has no sample of it
         on_evaluation_end
         on_checkpoint                  a checkpoint was committed
     on_fit_end                         also after an error or an interruption
@@ -22,6 +22,7 @@ from runner.config.options import TrainerOptions
 from runner.data.data import Batch
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row
+from runner.runtime.ranks import ALONE, Ranks
 from runner.tasks.task import Predictions, Task
 from runner.training.progress import Progress
 
@@ -36,7 +37,13 @@ class Fit:
     options: TrainerOptions
     progress: Progress
     planned_steps: int | None  # None: bounded by time alone
-    is_main: bool = True  # rank 0
+    ranks: Ranks = ALONE  # what one rank asks of the others all must ask
+    tested_step: int | None = None  # the step of the weights that the test sees; None: the last
+
+    @property
+    def is_main(self) -> bool:
+        """Return whether this is rank 0, which writes."""
+        return self.ranks.is_main
 
 
 class Callback:

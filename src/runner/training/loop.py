@@ -112,7 +112,8 @@ class TrainingLoop:
         self._step = step_for(
             parts, self._averages, speed=self._speed, between=self._between_batches
         )
-        self._events = Events(parts.callbacks, self._fit_of(directory))
+        self._fit = self._fit_of(directory)
+        self._events = Events(parts.callbacks, self._fit)
         self._recorder = Recorder(journal, self._progress, self._on_row)
         self._window = Window(
             self._averages,
@@ -316,7 +317,7 @@ class TrainingLoop:
 
     def _test(self) -> None:
         model, average = self._parts.model, self._parts.average.copy
-        step = self._saver.restore_best_weights()
+        step = self._fit.tested_step = self._saver.restore_best_weights()
         if step is not None:
             _log.info("testing the weights of step=%d", step)
         else:
@@ -408,5 +409,5 @@ class TrainingLoop:
             options=self._options,
             progress=self._progress,
             planned_steps=self._parts.planned_steps,
-            is_main=self._parts.ranks.is_main,
+            ranks=self._parts.ranks,
         )
