@@ -6,7 +6,6 @@ The one place that knows two strangers at once, and so the one that finds that t
 import copy
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
@@ -22,8 +21,10 @@ from runner.build.optimizers import (
 )
 from runner.build.plan import check_metric, plan_schedule
 from runner.config.checks import refuse
-from runner.config.options import LoaderOptions, Options
-from runner.data.data import Data, is_map_style
+from runner.config.options import Options
+from runner.data.batches import Batches, check_batches
+from runner.data.collate import collate_of
+from runner.data.data import Data, Dataset, is_map_style
 from runner.data.fingerprint import fingerprint
 from runner.data.loader import Loader, evaluation_loader, train_loader
 from runner.data.stream import check_stream
@@ -61,7 +62,7 @@ def assemble(
         options = with_a_row_each_epoch(options)
     check_optimizer(optimizer, task, model, options)
     data = debug_data(data, options)
-    _check_data(data, task, model)
+    _check_data(data, task, model, ranks)
     loaders = _loaders(data, options, device, ranks)
     if has_own_epoch(task):
         loaders["train"] = WholeEpochs(loaders["train"])
@@ -121,27 +122,31 @@ def _check_sharding(options: Options, optimizer: GivenOptimizer) -> None:
 
 
 def _loaders(data: Data, options: Options, device: torch.device, ranks: Ranks) -> dict[str, Loader]:
-    def build(make: Any, dataset: Any, loader_options: LoaderOptions) -> Loader:
+    def build(name: str, dataset: Dataset) -> Loader:
+        make = train_loader if name == "train" else evaluation_loader
         return make(
             dataset,
-            loader_options,
+            options.loader,
             seed=options.seed,
-            collate=data.collate,
-            pin_memory=device.type == "cuda",
+            collate=collate_of(data, name),
+            pin_memory=options.loader.pin_memory and device.type == "cuda",
             max_batches=options.debug.limit_batches,
+            sampler=data.sampler if name == "train" else None,
             rank=ranks.rank,
             num_ranks=ranks.count,
         )
 
-    loaders = {"train": build(train_loader, data.train, options.loader)}
-    for split, dataset in data.splits().items():
-        if split != "train":
-            loaders[split] = build(evaluation_loader, dataset, options.loader)
-    return loaders
+    return {name: build(name, dataset) for name, dataset in data.splits().items()}
 
 
-def _check_data(data: Data, task: Task, model: nn.Module) -> None:
+def _check_data(data: Data, task: Task, model: nn.Module, ranks: Ranks) -> None:
+    if data.sampler is not None and not is_map_style(data.train):
+        raise DataError("data.sampler needs a train dataset with a length and random access")
     for split, dataset in data.splits().items():
+        if isinstance(dataset, Batches):
+            is_train = split == "train"
+            check_batches(dataset, name=split, must_resume=is_train, num_ranks=ranks.count)
+            continue
         if not is_map_style(dataset):
             check_stream(dataset, split=split, must_resume=split == "train")
             continue

@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 from runner.build.optimizers import GivenScheduler
 from runner.config.options import Options, TrainerOptions
+from runner.data.data import in_split
 from runner.data.loader import Loader
 from runner.errors import ConfigError, did_you_mean
 from runner.optim.optimization import (
@@ -83,15 +84,22 @@ def plan_schedule(
 def check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Loader]) -> None:
     """Raise ConfigError if the metric to choose the best step by will not be measured."""
     split, _, metric = options.best_metric.partition(".")
-    known = task.metrics()
-    if split == "evaluation" and "evaluation" in loaders and metric not in known:
-        raise ConfigError(
-            f"trainer.best_metric={options.best_metric}: the task measures "
-            f"{', '.join(f'evaluation.{name}' for name in known)}"
-            f"{did_you_mean(options.best_metric, [f'evaluation.{name}' for name in known])}"
-        )
-    if split == "evaluation" and options.patience is not None and "evaluation" not in loaders:
+    datasets = in_split(loaders, "evaluation")
+    if split == "evaluation" and options.patience is not None and not datasets:
         raise ConfigError("trainer.patience needs an evaluation split, which data does not have")
+    metrics = task.metrics()
+    known = [f"{name}.{of}" for name in datasets.values() for of in metrics]
+    if split != "evaluation" or not datasets or options.best_metric in known:
+        return
+    if metric in metrics:  # such as the default, evaluation.loss
+        raise ConfigError(
+            f"trainer.best_metric={options.best_metric}: data has several evaluation sets, so say "
+            f"whose {metric} it is: {' or '.join(f'{name}.{metric}' for name in datasets.values())}"
+        )
+    raise ConfigError(
+        f"trainer.best_metric={options.best_metric}: the task measures {', '.join(known)}"
+        f"{did_you_mean(options.best_metric, known)}"
+    )
 
 
 def check_plan(
@@ -100,7 +108,7 @@ def check_plan(
     """Raise ConfigError for options that wait for what this training never does."""
     trainer = options.trainer
     scores_evaluations = trainer.best_metric.startswith("evaluation.")
-    if schedule.needs_score and not (scores_evaluations and "evaluation" in loaders):
+    if schedule.needs_score and not (scores_evaluations and in_split(loaders, "evaluation")):
         raise ConfigError(
             "scheduler=plateau follows an evaluation: it needs trainer.best_metric=evaluation.* "
             "and data with an evaluation split"

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 from runner.config.duration import parse_optional
+from runner.data.data import in_split
 from runner.errors import ConfigError
 from runner.sweeps.search.judge import StudyJudge
 from runner.sweeps.search.pruning import Pruning
@@ -14,7 +15,7 @@ from runner.training.pruning import JudgedPruning
 def with_pruning(parts: Parts, pruning: Pruning) -> Parts:
     """Return `parts` whose training asks the study of `pruning` after each evaluation."""
     metric = parts.options.trainer.best_metric
-    if not (metric.startswith("evaluation.") and "evaluation" in parts.loaders):
+    if not (metric.startswith("evaluation.") and in_split(parts.loaders, "evaluation")):
         raise ConfigError(
             f"pruning judges a run at its evaluations, of which trainer.best_metric={metric} needs "
             "to be one: use evaluation.* and data with an evaluation split"

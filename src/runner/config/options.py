@@ -70,6 +70,7 @@ class LoaderOptions:
     num_workers: int = 0
     shuffle: bool = True
     drop_last: bool = False
+    pin_memory: bool = True  # on CUDA: copying a batch to the GPU does not hold up the host
 
     def __post_init__(self) -> None:
         refuse(
@@ -195,6 +196,7 @@ LAYOUT_KEYS = (
     "hardware.num_processes",
     "hardware.sharding",
     "data.num_workers",
+    "data.pin_memory",
     "trainer.max_epochs",
     "trainer.max_steps",
     "trainer.max_duration",

@@ -3,17 +3,26 @@
 from dataclasses import replace
 from typing import Any, NotRequired, Protocol, TypedDict, Unpack
 
+from torch.utils.data import Sampler
+
 from runner.config.options import LoaderOptions
-from runner.data.data import MapDataset, Stream, is_deterministic, is_map_style
+from runner.data.batches import Batches, BatchesLoader
+from runner.data.data import Collate, Dataset, is_deterministic, is_map_style
 from runner.data.epoch import Epoch
-from runner.data.map_style import Collate, MapLoader
+from runner.data.map_style import MapLoader
 from runner.data.order import BatchOrder
+from runner.data.sampler import SampledOrder
 from runner.data.stream import StreamLoader
 from runner.errors import ConfigError
 
 
 class Loader(Protocol):
     """The micro-batches of one dataset in a reproducible order."""
+
+    @property
+    def reads_ahead(self) -> bool:
+        """Return whether an epoch's state has to be kept before it is asked whether it is over."""
+        ...
 
     @property
     def num_batches(self) -> int | None:
@@ -39,12 +48,13 @@ class Surroundings(TypedDict):
     collate: Collate | None
     pin_memory: bool
     max_batches: NotRequired[int]  # shortens every epoch (0: whole)
+    sampler: NotRequired[Sampler[int] | None]  # of a map-style dataset
     rank: NotRequired[int]
     num_ranks: NotRequired[int]
 
 
 def train_loader(
-    dataset: MapDataset | Stream, options: LoaderOptions, **surroundings: Unpack[Surroundings]
+    dataset: Dataset, options: LoaderOptions, **surroundings: Unpack[Surroundings]
 ) -> Loader:
     """Return the loader of the training split; ConfigError if the ranks do not divide a batch."""
     num_ranks = surroundings.get("num_ranks", 1)
@@ -59,7 +69,7 @@ def train_loader(
 
 
 def evaluation_loader(
-    dataset: MapDataset | Stream, options: LoaderOptions, **surroundings: Unpack[Surroundings]
+    dataset: Dataset, options: LoaderOptions, **surroundings: Unpack[Surroundings]
 ) -> Loader:
     """Return a loader that gives every sample of `dataset` once, in its own order."""
     size = options.evaluation_batch_size or options.batch_size
@@ -68,16 +78,19 @@ def evaluation_loader(
 
 
 def _loader(
-    dataset: MapDataset | Stream,
+    dataset: Dataset,
     options: LoaderOptions,
     *,
     seed: int,
     collate: Collate | None,
     pin_memory: bool,
     max_batches: int = 0,
+    sampler: Sampler[int] | None = None,
     rank: int = 0,
     num_ranks: int = 1,
 ) -> Loader:
+    if isinstance(dataset, Batches):
+        return BatchesLoader(dataset, seed=seed, max_batches=max_batches)
     if not is_map_style(dataset):
         return StreamLoader(
             dataset,  # type: ignore[arg-type]
@@ -91,6 +104,7 @@ def _loader(
         )
     order = BatchOrder(
         length=len(dataset),
+        sampled=None if sampler is None else SampledOrder(sampler, seed=seed),
         batch_size=options.batch_size,
         seed=seed,
         shuffle=options.shuffle,

@@ -90,6 +90,10 @@ class ObservedLoader:
         self._limit = limit
 
     @property
+    def reads_ahead(self) -> bool:
+        return self._loader.reads_ahead
+
+    @property
     def num_batches(self) -> int | None:
         return self._loader.num_batches if self._limit is None else self._limit
 

@@ -9,6 +9,9 @@
         on_checkpoint                  a checkpoint was committed
     on_fit_end                         also after an error or an interruption
 
+Where `data.evaluation` is several datasets, one evaluation measures all: it starts and ends once,
+with the split "evaluation", and its batches come with "evaluation.NAME".
+
 A callback watches: it changes neither weights nor the course of training, and could be deleted
 without changing the result. What must survive a restart makes it `Stateful`; its state is then part
 of every checkpoint, under the callback's name. An exception in a callback ends the run with a save.

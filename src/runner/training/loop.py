@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from runner.checkpoint.store import CheckpointStore
 from runner.config.duration import parse_optional
 from runner.config.size import parse_optional_size
+from runner.data.data import in_split
 from runner.data.epoch import MicroBatch
 from runner.errors import Interrupted, WorkerError
 from runner.optim.optimizers import by_name
@@ -101,7 +102,7 @@ class TrainingLoop:
         self._scores = Scores(
             trainer, checkpoint, best=self._best, limits=self._limits, progress=self._progress
         )
-        self._can_evaluate = "evaluation" in parts.loaders
+        self._can_evaluate = bool(in_split(parts.loaders, "evaluation"))
         self._evaluate_every = parse_optional(
             trainer.evaluate_every if self._can_evaluate else None
         )
@@ -277,7 +278,7 @@ class TrainingLoop:
         self._save(planned=True)
         self._saver.wait_for_last(self._progress.step, evaluations=self._progress.evaluations)
         self._tell_of_checkpoints()
-        if self._options.test_at_end and "test" in self._parts.loaders:
+        if self._options.test_at_end and in_split(self._parts.loaders, "test"):
             self._agreement.look()
             self._agreement.obey()
             self._test()

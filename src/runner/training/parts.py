@@ -28,7 +28,7 @@ class Parts:
     task: Task
     optimizer: Optimizer | Optimizers
     schedule: Schedule | Schedules
-    loaders: Mapping[str, Loader]  # by split; "train" is always there
+    loaders: Mapping[str, Loader]  # by name, as in `Data.splits`; "train" is always there
     augment: BatchAugmentation | None
     callbacks: Mapping[str, Callback]
     options: Options
