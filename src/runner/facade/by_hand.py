@@ -16,13 +16,14 @@ from runner.data.loader import Loader
 from runner.errors import ConfigError
 from runner.runtime.device import move
 from runner.runtime.precision import Precision
-from runner.tasks.task import Predictions, Task
+from runner.tasks.task import Predictions, Task, has_own_epoch
 from runner.training.averages import Averages
 from runner.training.evaluation import evaluate
 from runner.training.parts import Parts
 from runner.training.position import TrainingData
 from runner.training.progress import Progress
-from runner.training.step import TrainingStep
+from runner.training.speed import Speedometer
+from runner.training.steps import step_for
 
 
 class Hand:
@@ -39,13 +40,17 @@ class Hand:
             )
         self._parts = parts
         self._averages = Averages()
-        self._step = TrainingStep(parts, self._averages)
+        self._step = step_for(parts, self._averages, speed=Speedometer(), between=lambda: None)
         self._progress = Progress(batches_per_epoch=parts.loaders["train"].num_batches)
         self._data = TrainingData(parts.loaders["train"], self._progress)
         self._steps = 0
 
     def train_step(self, batch: Any) -> dict[str, float]:
         """Update the weights once on `batch`; return the loss and what else the task logs."""
+        if has_own_epoch(self._parts.task):
+            raise ConfigError(
+                f"{type(self._parts.task).__name__} trains whole epochs: use train_epoch()"
+            )
         self._averages.reset()
         self._update([_micro_batch(batch)])
         return self._averages.means()
@@ -57,11 +62,9 @@ class Hand:
         epoch = self._progress.epoch
         while self._progress.epoch == epoch:
             micro_batches = self._data.take(accumulation)
-            self._update(micro_batches)
+            samples = self._update(micro_batches)
             self._progress.advance(
-                batches=len(micro_batches),
-                samples=sum(micro.size for micro in micro_batches),
-                ends_epoch=self._data.is_epoch_over,
+                batches=len(micro_batches), samples=samples, ends_epoch=self._data.is_epoch_over
             )
         if self._parts.options.trainer.schedule_every == "epoch":
             self._parts.schedule.step()
@@ -72,12 +75,13 @@ class Hand:
         for loader in self._parts.loaders.values():
             loader.close()
 
-    def _update(self, micro_batches: list[MicroBatch]) -> None:
+    def _update(self, micro_batches: list[MicroBatch]) -> int:
         self._parts.model.train()
-        self._step(micro_batches, step=self._steps)
+        samples = self._step(micro_batches, step=self._steps)
         self._steps += 1
         if self._parts.options.trainer.schedule_every == "step":
             self._parts.schedule.step()
+        return samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,34 +94,39 @@ class Judge:
     options: Options
 
     def measure(self, loader: Loader) -> dict[str, float]:
-        """Return the metrics of the task over `loader`."""
-        return evaluate(
-            self.model.to(self.device),
-            self.task,
-            loader,
-            device=self.device,
-            precision=self._precision,
-            seed=self.options.seed,
-            on_batch=lambda _batch, _predictions: None,
-        )
+        """Return the metrics of the task over `loader`, which is closed."""
+        try:
+            return evaluate(
+                self.model.to(self.device),
+                self.task,
+                loader,
+                device=self.device,
+                precision=self._precision,
+                seed=self.options.seed,
+                on_batch=lambda _batch, _predictions: None,
+            )
+        finally:
+            loader.close()
 
     def measure_batch(self, batch: Any) -> dict[str, float]:
         """Return the metrics of the task on one batch, as the loader gives it."""
         return self.measure(_OneBatch(batch))
 
-    def predict(self, loader: Loader) -> Predictions:
-        """Return what the model says about every sample of `loader`, in their order."""
+    def predict(self, *loaders: Loader) -> Predictions:
+        """Return what the model says about every sample of `loaders`, in their order."""
         self.model.to(self.device)
         modes = {module: module.training for module in self.model.modules()}
         self.model.eval()
         try:
-            said = [self._predictions(micro) for micro in _batches_of(loader)]
+            said = [self._said(micro) for loader in loaders for micro in _batches_of(loader)]
         finally:
             for module, was_training in modes.items():
                 module.training = was_training
+            for loader in loaders:
+                loader.close()
         return _joined(said)
 
-    def _predictions(self, micro: MicroBatch) -> Predictions:
+    def _said(self, micro: MicroBatch) -> Predictions:
         batch = move(self.task.prepare(micro.content), self.device)
         with torch.inference_mode(), self._precision.autocast():
             return self.task.predict(self.model, batch)
@@ -131,6 +140,7 @@ class _OneBatch:
     """A loader of one batch."""
 
     num_batches = 1
+    reads_ahead = False
 
     def __init__(self, batch: Any) -> None:
         self._left = [_micro_batch(batch)]

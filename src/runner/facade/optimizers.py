@@ -14,6 +14,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from runner.build.optimizers import GivenOptimizer, GivenScheduler
 from runner.config.instantiate import instantiate
 from runner.config.targets import PARTIAL, TARGET, check_targets
 from runner.errors import ConfigError, did_you_mean
@@ -28,7 +29,7 @@ _OWN_SCHEDULERS = {
 }
 
 
-def read_optimizer(given: Any) -> Any:
+def read_optimizer(given: Any) -> GivenOptimizer:
     """Return what `assemble` takes as the optimizer: a factory or one made, or several by name.
 
     None stands for AdamW with a learning rate of 1e-3. Raises ConfigError in a sentence.
@@ -36,7 +37,7 @@ def read_optimizer(given: Any) -> Any:
     return _read(DEFAULT if given is None else given, "optimizer", _optimizer_names(), Optimizer)
 
 
-def read_scheduler(given: Any) -> Any:
+def read_scheduler(given: Any) -> GivenScheduler:
     """Return what `assemble` takes as the scheduler, in the same ways; None: no schedule."""
     if given is None or given == "constant":
         return None

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from torch import nn
-from torch.optim import Optimizer
 
 from runner.build.assemble import assemble
+from runner.build.optimizers import GivenOptimizer, GivenScheduler
 from runner.config.combinations import check_combinations
 from runner.config.duration import parse_optional
 from runner.config.options import Options
@@ -44,7 +44,6 @@ from runner.facade.watchers import read_callbacks, read_trackers
 from runner.facade.weights import read_weights
 from runner.job.fit import Job, fit
 from runner.job.place import Place, take_place, wants_ranks
-from runner.optim.optimization import OptimizerFactory, SchedulerFactory
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription
 from runner.runtime.launch import launch_of
@@ -94,8 +93,8 @@ class Trainer:
         loss: str | Callable[..., Any] | None = None,
         metrics: Sequence[Any] | Mapping[str, Any] | None = None,
         data: Any = None,
-        optimizer: str | Mapping[str, Any] | OptimizerFactory | Optimizer | None = None,
-        scheduler: str | Mapping[str, Any] | SchedulerFactory | None = None,
+        optimizer: str | Mapping[str, Any] | GivenOptimizer | None = None,
+        scheduler: str | Mapping[str, Any] | GivenScheduler = None,
         options: Any = None,
         accelerator: Any = None,
         callbacks: Mapping[str, Callback] | Sequence[Any] | Callable[..., Any] | None = None,
@@ -105,12 +104,11 @@ class Trainer:
         output_dir: str | Path = "outputs",
     ) -> None:
         settings = read_settings(options)
-        known = settings.options
+        self.data, known = datasets.read_data(data, settings.options)
         if accelerator is not None:
             known = accelerators.options_with(accelerator, known)
         self.model = model
         self.task: Task = read_task(task, loss=loss, metrics=metrics, model=model)
-        self.data = datasets.read_data(data)
         self.options = known
         self.directory = Path(directory) if directory else None
         self._runs = None if directory else Path(output_dir, name)  # a new run in it for every fit
@@ -174,21 +172,21 @@ class Trainer:
         """Return the metrics of `model` as it is, on a split or on other data.
 
         `what` is the name of a split ("evaluation", "test", "train"), a dataset or a DataLoader.
-        Nothing is logged, and no run is touched.
+        Of a split of several datasets all are measured, their metrics called "NAME.loss". Nothing
+        is logged, and no run is touched.
         """
-        loader = datasets.loader_of(what, self.data, self.options, self._device())
-        try:
-            return self._judge().measure(loader)
-        finally:
-            loader.close()
+        values: dict[str, float] = {}
+        for own, loader in datasets.loaders_of(
+            what, self.data, self.options, self._device()
+        ).items():
+            found = self._judge().measure(loader)
+            values |= {f"{own}.{name}" if own else name: value for name, value in found.items()}
+        return values
 
     def predict(self, what: Any) -> Predictions:
         """Return what `model` says of every sample of `what`, a split or data as in `evaluate`."""
-        loader = datasets.loader_of(what, self.data, self.options, self._device())
-        try:
-            return self._judge().predict(loader)
-        finally:
-            loader.close()
+        loaders = datasets.loaders_of(what, self.data, self.options, self._device())
+        return self._judge().predict(*loaders.values())
 
     def load(self, path: str | Path, *, step: int | None = None) -> Self:
         """Give `model` the weights of a run, its best ones or those of `step`; of a checkpoint.

@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError, did_you_mean
+from runner.trackers.accelerate.services import PACKAGES as SERVICES
+from runner.trackers.accelerate.tracker import AccelerateTracker
+from runner.trackers.csv_file import CSVTracker
 from runner.trackers.mlflow.tracker import MLflowTracker
+from runner.trackers.tensorboard import TensorBoardTracker
 from runner.trackers.tracker import Tracker
 from runner.training.callback import Callback
 from runner.training.callbacks.defaults import default_callbacks
@@ -49,15 +53,22 @@ def _mlflow(name: str, output_dir: Path) -> Tracker:
     return MLflowTracker(tracking_uri=f"sqlite:///{output_dir / 'mlflow.db'}", experiment=name)
 
 
-_TRACKERS: dict[str, Callable[[str, Path], Tracker]] = {"mlflow": _mlflow}
+_TRACKERS: dict[str, Callable[[str, Path], Tracker]] = {
+    "mlflow": _mlflow,
+    "tensorboard": lambda _name, _output_dir: TensorBoardTracker(),
+    "csv": lambda _name, _output_dir: CSVTracker(),
+}
 
 
 def _tracker(given: Any, name: str, output_dir: Path) -> Tracker:
     if isinstance(given, str):
-        if given not in _TRACKERS:
-            hint = did_you_mean(given, _TRACKERS) or f"; there are {', '.join(_TRACKERS)}"
-            raise ConfigError(f"trackers: there is none called {given!r}{hint}")
-        return _TRACKERS[given](name, output_dir)
+        if given in _TRACKERS:
+            return _TRACKERS[given](name, output_dir)
+        if given in SERVICES:
+            return AccelerateTracker(log_with=given, project=name)
+        known = [*_TRACKERS, *SERVICES]
+        hint = did_you_mean(given, known) or f"; there are {', '.join(known)}"
+        raise ConfigError(f"trackers: there is none called {given!r}{hint}")
     if not (hasattr(given, "start") and hasattr(given, "finish")):
         raise ConfigError(
             f"trackers: {given!r} is no tracker: it needs start(run) and finish(state, files), "
