@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import torch
 from runner.config.options import HardwareOptions, Options, PrecisionOptions
 from runner.errors import ConfigError
 from runner.facade.accelerator import options_with
+from tests.commands.command import only_run
+from tests.commands.test_ranks import launch
 
 
 class Fake:
@@ -67,3 +70,34 @@ def test_what_cannot_be_taken_over_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         options_with(accelerator, options)
+
+
+SCRIPT = """\
+import torch
+from accelerate import Accelerator
+from torch.utils.data import TensorDataset
+
+from runner import Trainer
+from runner.tasks.classification import Classification
+
+accelerator = Accelerator(cpu=True)
+assert accelerator.num_processes == 2
+trainer = Trainer(
+    model=torch.nn.Linear(4, 2),
+    task=Classification(num_classes=2),
+    data=TensorDataset(torch.randn(16, 4), torch.arange(16) % 2),
+    options={"trainer.max_epochs": 2, "data.batch_size": 8},
+    accelerator=accelerator,
+    trackers=[],
+)
+print("STEPS", trainer.fit().step)
+"""
+
+
+@pytest.mark.slow
+def test_the_ranks_of_an_accelerator_train_one_run(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = launch("torchrun", "--nproc-per-node", "2", "script.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("STEPS 4") == 2
+    assert only_run(tmp_path)

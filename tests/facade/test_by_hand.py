@@ -141,6 +141,11 @@ def test_a_schedule_that_follows_evaluations_is_for_runs(tmp_path: Path) -> None
         trainer(tmp_path, options, scheduler="plateau").train_epoch()
 
 
+def test_a_plateau_that_would_never_step_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="schedule_every must be evaluation, got step"):
+        trainer(tmp_path, scheduler="plateau").fit()
+
+
 def test_one_of_several_processes_takes_no_step_by_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau, StepLR
 
+from runner.config.locate import shipped_conf
 from runner.errors import ConfigError
 from runner.facade.optimizers import read_optimizer, read_scheduler
 
@@ -74,6 +75,20 @@ def test_one_cycle_rises_to_the_learning_rate_of_the_optimizer() -> None:
     assert max(rates) == pytest.approx(0.1)
 
 
+def test_a_plateau_follows_the_score_in_its_direction() -> None:
+    optimizer = torch.optim.SGD(parameters(), lr=0.1)
+    assert read_scheduler("plateau", best_mode="max")(optimizer).mode == "max"
+    given = {"name": "plateau", "mode": "min"}
+    assert read_scheduler(given, best_mode="max")(optimizer).mode == "min"
+
+
+def test_every_member_of_the_config_groups_is_known_by_name() -> None:
+    for group, read in (("optimizer", read_optimizer), ("scheduler", read_scheduler)):
+        for file in (shipped_conf() / group).glob("*.yaml"):
+            if file.stem not in ("constant", "gan"):  # none, and two
+                assert callable(read(file.stem))
+
+
 @pytest.mark.parametrize("given", [None, "constant"])
 def test_no_schedule(given: Any) -> None:
     assert read_scheduler(given) is None
@@ -82,7 +97,7 @@ def test_no_schedule(given: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ("adamv", "optimizer: there is none called 'adamv'.*'Adam"),
+        ("adamv", "optimizer: there is none called 'adamv'.*'adam"),
         ({"name": "adamw", "lrr": 1}, "optimizer.lrr: torch.optim.AdamW has no parameter 'lrr'"),
         ({"name": "adamw", "lr": "high"}, "optimizer.lr must be .*got 'high'"),
         ({"lr": 1e-3}, "optimizer.lr must be a name"),

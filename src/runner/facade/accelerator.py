@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from torch import distributed as dist
+
 from runner.config.options import Options
 from runner.errors import ConfigError
 
@@ -36,6 +38,15 @@ def options_with(accelerator: Any, options: Options) -> Options:
         hardware=replace(options.hardware, device=name),
         precision=replace(options.precision, autocast=_FORMATS[mixed]),
     )
+
+
+def leave_its_group() -> None:
+    """Leave the process group that an accelerator of several ranks has opened.
+
+    A process has one at a time; those of a run meet in a group of its own, which can fail together.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _said(accelerator: Any, name: str) -> Any:

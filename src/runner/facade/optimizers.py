@@ -8,25 +8,22 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
+import yaml
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from runner.build.optimizers import GivenOptimizer, GivenScheduler
 from runner.config.instantiate import instantiate
+from runner.config.locate import shipped_conf
 from runner.config.targets import PARTIAL, TARGET, check_targets
 from runner.errors import ConfigError, did_you_mean
-from runner.optim.schedules import cosine_with_warmup
 
 NAME = "name"
 DEFAULT = {NAME: "AdamW", "lr": 1e-3, "fused": True}
-# The names of conf/scheduler/ that are not those of a class of torch.
-_OWN_SCHEDULERS = {
-    "cosine": f"{cosine_with_warmup.__module__}.{cosine_with_warmup.__name__}",
-    "plateau": "torch.optim.lr_scheduler.ReduceLROnPlateau",
-}
 
 
 def read_optimizer(given: Any) -> GivenOptimizer:
@@ -37,8 +34,11 @@ def read_optimizer(given: Any) -> GivenOptimizer:
     return _read(DEFAULT if given is None else given, "optimizer", _optimizer_names(), Optimizer)
 
 
-def read_scheduler(given: Any) -> GivenScheduler:
-    """Return what `assemble` takes as the scheduler, in the same ways; None: no schedule."""
+def read_scheduler(given: Any, *, best_mode: str = "min") -> GivenScheduler:
+    """Return what `assemble` takes as the scheduler, in the same ways; None: no schedule.
+
+    A plateau by name follows a score that is better when it is smaller, or larger (`best_mode`).
+    """
     if given is None or given == "constant":
         return None
     if isinstance(given, LRScheduler):
@@ -46,7 +46,10 @@ def read_scheduler(given: Any) -> GivenScheduler:
             "scheduler: one that is made already holds an optimizer of its own; give what makes "
             "it of the optimizer, such as a name or functools.partial(StepLR, step_size=10)"
         )
-    return _read(given, "scheduler", _scheduler_names(), LRScheduler)
+    found = _read(given, "scheduler", _scheduler_names(), LRScheduler)
+    if isinstance(found, Mapping):
+        return {name: _completed(each, best_mode) for name, each in found.items()}
+    return _completed(found, best_mode)
 
 
 def _read(given: Any, path: str, names: Mapping[str, str], kind: type) -> Any:
@@ -83,7 +86,7 @@ def _node(given: Mapping[str, Any], path: str, names: Mapping[str, str]) -> dict
     name = given[NAME]
     target = names.get(_spelling(str(name)))
     if target is None:
-        known = sorted({each.rpartition(".")[2] for each in names.values()})
+        known = sorted(names)
         hint = did_you_mean(str(name), known) or f"; there are {', '.join(known)}"
         raise ConfigError(f"{path}: there is none called {name!r}{hint}")
     return {TARGET: target, PARTIAL: True, **arguments}
@@ -92,17 +95,19 @@ def _node(given: Mapping[str, Any], path: str, names: Mapping[str, str]) -> dict
 def _factory(node: Mapping[str, Any], path: str) -> Callable[..., Any]:
     if problems := check_targets(node, path):
         raise ConfigError(*problems)
-    return _with_peak(instantiate(node, path))
+    return instantiate(node, path)
 
 
-def _with_peak(factory: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a schedule that asks for its highest learning rate take the optimizer's own."""
-    if getattr(factory, "func", None) is not torch.optim.lr_scheduler.OneCycleLR:
-        return factory
-    if "max_lr" in getattr(factory, "keywords", {}):
+def _completed(factory: Any, best_mode: str) -> Any:
+    """Return `factory` with what a config would refer to elsewhere."""
+    made, given = getattr(factory, "func", None), getattr(factory, "keywords", {})
+    if made is ReduceLROnPlateau and "mode" not in given:
+        return partial(factory, mode=best_mode)
+    if made is not OneCycleLR or "max_lr" in given:
         return factory
 
     def one_cycle(optimizer: Optimizer, *, total_steps: int) -> LRScheduler:
+        """Rise to the learning rate that the optimizer was given."""
         return factory(optimizer, max_lr=optimizer.defaults["lr"], total_steps=total_steps)
 
     return one_cycle
@@ -110,13 +115,25 @@ def _with_peak(factory: Callable[..., Any]) -> Callable[..., Any]:
 
 def _optimizer_names() -> dict[str, str]:
     found = _classes(torch.optim, Optimizer)
-    return {_spelling(name): f"torch.optim.{name}" for name in found}
+    names = {_spelling(name): f"torch.optim.{name}" for name in found}
+    return {**_members("optimizer"), **names}
 
 
 def _scheduler_names() -> dict[str, str]:
     found = _classes(torch.optim.lr_scheduler, LRScheduler)
     names = {_spelling(name): f"torch.optim.lr_scheduler.{name}" for name in found}
-    return {**names, **_OWN_SCHEDULERS}
+    return {**names, **_members("scheduler")}
+
+
+def _members(group: str) -> dict[str, str]:
+    """Return what the members of a config group build, by their names."""
+    found = {}
+    for file in (shipped_conf() / group).glob("*.yaml"):
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        node = content.get(group, content)
+        if node is not None and TARGET in node:
+            found[_spelling(file.stem)] = node[TARGET]
+    return found
 
 
 def _classes(module: Any, kind: type) -> list[str]:

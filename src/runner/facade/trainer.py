@@ -71,7 +71,8 @@ class Trainer:
         mapping, or what makes one of the optimizer; it is given `total_steps` if it asks for that.
     `options`: `runner.Options`, a mapping with the names of the command line
         ({"trainer.max_epochs": 5}), a YAML file of them, or an object with such attributes.
-    `accelerator`: an `accelerate.Accelerator` whose device and mixed precision are taken over.
+    `accelerator`: an `accelerate.Accelerator` whose device, ranks and mixed precision are taken
+        over; the group of its processes is closed, since a run opens one of its own.
     `callbacks`: a list of `runner.Callback` and functions joins the defaults (progress bar and
         pictures), a mapping replaces them. `trackers`: names, objects, or a mapping of them
         (None: MLflow).
@@ -107,6 +108,7 @@ class Trainer:
         self.data, known = datasets.read_data(data, settings.options)
         if accelerator is not None:
             known = accelerators.options_with(accelerator, known)
+            accelerators.leave_its_group()
         self.model = model
         self.task: Task = read_task(task, loss=loss, metrics=metrics, model=model)
         self.options = known
@@ -114,7 +116,9 @@ class Trainer:
         self._runs = None if directory else Path(output_dir, name)  # a new run in it for every fit
         self._name = name
         self._optimizer = read_optimizer(_one("optimizer", optimizer, settings.optimizer))
-        self._scheduler = read_scheduler(_one("scheduler", scheduler, settings.scheduler))
+        self._scheduler = read_scheduler(
+            _one("scheduler", scheduler, settings.scheduler), best_mode=known.trainer.best_mode
+        )
         self._callbacks = read_callbacks(callbacks)
         self._trackers = read_trackers(trackers, name=name, output_dir=Path(output_dir))
         self._hand: Hand | None = None
