@@ -45,7 +45,9 @@ def run_page(facts: RunFacts, pictures: RunPictures) -> Page:
     sections = [
         _problem(facts),
         _figures(facts),
-        _picture("Learning curves", pictures.curves, "What the run has logged; each panel is one value."),
+        _picture(
+            "Learning curves", pictures.curves, "What the run has logged; each panel is one value."
+        ),
         _picture(
             "Samples",
             pictures.samples,
