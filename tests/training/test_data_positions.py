@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, WeightedRandomSampler
+from torch.utils.data import DataLoader, Subset, WeightedRandomSampler
 
+from runner.build.plan import plan_training
+from runner.build.pruning import planned_evaluations
 from runner.config.options import LoaderOptions, Options
+from runner.data.curriculum import Curriculum
 from runner.data.data import Data
 from runner.data.ready_made import from_loaders
 from runner.errors import DataError, Interrupted
@@ -68,6 +71,9 @@ def data_by_name(name: str) -> Data:
             return tiny_data(sampler=OfEpoch())
         case "counted":
             return tiny_data(sampler=Counted())
+        case "curriculum":
+            easy: Any = Subset(Noisy(), range(6))  # type: ignore[arg-type]
+            return tiny_data(train=Curriculum([(easy, 1), (easy, "1 steps"), (Noisy(), None)]))
         case "dataloader":
             loader = DataLoader(Noisy(), batch_size=4, shuffle=True)  # type: ignore[arg-type]
             return from_loaders(loader, evaluation=DataLoader(fixed_split(), batch_size=3))[0]
@@ -99,6 +105,40 @@ def test_epochs_of_a_sampler_differ(tmp_path: Path) -> None:
     _, _, rest = final_state(tmp_path)
     state = rest["rank_0.pt"]["state"]["data"]["stream"]
     assert state["first"] == {"at": 21, "stride": 1}
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_curriculum_resumes_at_and_inside_its_stages(
+    tmp_path: Path, cut: int, workers: int
+) -> None:
+    """Stages of two steps, one step and then epochs of six."""
+    straight, resumed = tmp_path / "straight", tmp_path / "resumed"
+    options = tiny_options(max_epochs=3, log_every_steps=1)
+    result = train(straight, options, data=data_by_name("curriculum"))
+    assert result.step == 2 + 1 + 6
+    epochs = [epoch for _, epoch, split, _ in journal_of(straight) if split == "train"]
+    assert epochs == [0.5, 1.0, 2.0, 2.1667, 2.3333, 2.5, 2.6667, 2.8333, 3.0]
+    options = replace(options, loader=replace(options.loader, num_workers=workers))
+    with pytest.raises(Interrupted):
+        stop = {"stop": StopAt(cut)}
+        train(resumed, options, data=data_by_name("curriculum"), callbacks=stop)
+    train(resumed, options, data=data_by_name("curriculum"))
+    assert journal_of(straight) == journal_of(resumed)
+    assert same(final_state(straight), final_state(resumed))
+
+
+def test_the_plan_counts_the_steps_of_every_stage() -> None:
+    data = data_by_name("curriculum")
+    assert tiny_parts(tiny_options(max_epochs=2), data=data).planned_steps == 3
+    parts = tiny_parts(tiny_options(max_epochs=4, gradient_accumulation_steps=2), data=data)
+    assert parts.planned_steps == 1 + 1 + 3 + 3
+    assert planned_evaluations(parts) == 4
+    every_second = tiny_options(max_epochs=5, evaluate_every="2 epochs")
+    assert planned_evaluations(tiny_parts(every_second, data=data)) == 3
+    by_epoch = tiny_options(max_steps=10, max_epochs=None, schedule_every="epoch")
+    loader = tiny_parts(by_epoch, data=data).loaders["train"]
+    assert plan_training(loader, [], by_epoch).schedule_steps == 4
 
 
 def test_workers_may_change_at_a_resume(tmp_path: Path) -> None:

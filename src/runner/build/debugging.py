@@ -11,6 +11,7 @@ from torch.utils.data import Subset
 from runner.config.options import Options
 from runner.data.batches import Batches
 from runner.data.collate import collate_of
+from runner.data.curriculum import Curriculum
 from runner.data.data import Data, Dataset, MapDataset, is_map_style
 
 FAST_STEPS = 3
@@ -51,6 +52,8 @@ def debug_data(data: Data, options: Options) -> Data:
 def _first_batches(dataset: Dataset, count: int, *, size: int) -> Dataset:
     if isinstance(dataset, Batches):
         return Batches(list(islice(dataset, count)))
+    if isinstance(dataset, Curriculum):
+        return _first_batches(dataset.stages[0].dataset, count, size=size)
     return _first(dataset, count * size)
 
 

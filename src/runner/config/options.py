@@ -40,6 +40,7 @@ class TrainerOptions:
     on_out_of_memory: str = "stop"  # stop | split: smaller micro-batches, the same step
     hang_timeout: str | None = "30 minutes"  # no sign of life for so long ends the job; null: never
     gradient_checkpointing: bool = False  # less memory: compute blocks again in backward
+    log_grad_norm: bool = False  # also without clipping, which logs it anyway
 
     def __post_init__(self) -> None:
         refuse(

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from runner.data.epoch import MicroBatch
+from runner.data.lengths import Lengths
 from runner.data.restorable import check_restorable
 from runner.errors import ConfigError, DataError
 from runner.protocols import Stateful, check_state_keys
@@ -87,6 +88,11 @@ class BatchesLoader:
             return None
         length = len(self._source)
         return length if self._limit is None else min(length, self._limit)
+
+    @property
+    def lengths(self) -> Lengths | None:
+        """Return the same for every epoch."""
+        return None if self.num_batches is None else Lengths(self.num_batches)
 
     def epoch(
         self, number: int, start: int = 0, state: dict[str, Any] | None = None
@@ -181,6 +187,10 @@ class BatchesEpoch:
             size = num_samples_of(batch)
             taken.append(MicroBatch(batch, size, slice(0, size)))
         return taken
+
+    def end(self) -> None:
+        """Let nothing be left."""
+        self._left = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the source after the last batch taken; at the end, after that."""

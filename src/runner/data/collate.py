@@ -39,14 +39,15 @@ def collate_of(data: Data, name: str) -> Collate | None:
     if isinstance(chosen, Mapping):
         chosen = chosen.get(name, chosen.get(name.partition(".")[0]))
     if chosen is None:
-        chosen = _own_collate(data.splits()[name])
+        chosen = own_collate(data.splits()[name])
     return InOrder(chosen) if isinstance(chosen, Sequence) else chosen
 
 
-def _own_collate(dataset: Dataset) -> Any:
+def own_collate(dataset: Dataset) -> Any:
+    """Return what `dataset`, or the one it wraps, has as `data_collator` or `collate_fn`."""
     if isinstance(dataset, Subset):
-        return _own_collate(dataset.dataset)  # type: ignore[arg-type]
+        return own_collate(dataset.dataset)  # type: ignore[arg-type]
     if isinstance(dataset, ConcatDataset):
-        return _own_collate(dataset.datasets[0])  # type: ignore[arg-type]
+        return own_collate(dataset.datasets[0])  # type: ignore[arg-type]
     own = (getattr(dataset, name, None) for name in _OF_DATASETS)
     return next((function for function in own if function is not None), None)

@@ -43,7 +43,14 @@ class Stream(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
 
-Dataset = MapDataset | Stream
+class Staged(Protocol):
+    """Datasets in turn, each for a while; `runner.data.curriculum.Curriculum` is one."""
+
+    @property
+    def stages(self) -> Sequence[tuple[MapDataset, Any]]: ...
+
+
+Dataset = MapDataset | Stream | Staged
 Datasets = Dataset | Mapping[str, Dataset] | None  # of one split: none, one, or several by name
 Collate = Callable[[Any], Any]
 
@@ -59,7 +66,8 @@ class Data:
     (seed, epoch, shard, number in the shard). `collate` makes a `Batch` of a list of samples: a
     function, several in their order, or either by split (see `collate_of`). `augment` is applied to
     training batches on the device. `sampler` decides which training samples an epoch sees, in which
-    order (see `SampledOrder`). Raises DataError for names that cannot be.
+    order (see `SampledOrder`). `preprocessor` is saved with the run, so that what was trained can
+    be used on new input (see `save_preprocessor`). Raises DataError for names that cannot be.
     """
 
     train: Dataset
@@ -68,6 +76,7 @@ class Data:
     collate: Collate | Sequence[Collate] | Mapping[str, Collate | Sequence[Collate]] | None = None
     augment: BatchAugmentation | None = None
     sampler: Sampler[int] | None = None
+    preprocessor: Any = None
 
     def __post_init__(self) -> None:
         for split in ("evaluation", "test"):

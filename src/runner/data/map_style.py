@@ -8,6 +8,7 @@ from torch.utils.data import Dataset, TensorDataset, default_collate
 
 from runner.data.data import Collate, MapDataset, is_deterministic
 from runner.data.epoch import MicroBatch
+from runner.data.lengths import Lengths
 from runner.data.order import BatchOrder, SampleKey
 from runner.data.workers import batches_of, data_loader, end_workers
 from runner.runtime.seeds import preserved_cpu_generators, seed_sample
@@ -44,6 +45,11 @@ class MapLoader:
                 num_workers=num_workers,
                 pin_memory=pin_memory,
             )
+
+    @property
+    def lengths(self) -> Lengths:
+        """Return the same for every epoch."""
+        return Lengths(self.num_batches)
 
     @property
     def num_batches(self) -> int:
@@ -90,6 +96,10 @@ class MapEpoch:
             size, part, counts = self._order.share_of(number)
             taken.append(MicroBatch(next(self._contents), size, part, counts))
         return taken
+
+    def end(self) -> None:
+        """Let nothing be left."""
+        self._next = self._num_batches
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing but the state of a sampler: the number of batches taken says the rest."""

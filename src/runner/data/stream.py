@@ -32,6 +32,7 @@ class StreamLoader:
     """The micro-batches of an iterable dataset; only reading tells how many there are."""
 
     num_batches: int | None = None
+    lengths = None
     reads_ahead = True
 
     def __init__(
@@ -149,6 +150,10 @@ class StreamEpoch:
                 "data.drop_last=true leaves no whole one, or its `__iter__` does not begin anew"
             )
         return taken
+
+    def end(self) -> None:
+        """Let nothing be left."""
+        self._left, self._is_known_over = 0, True
 
     def state_dict(self) -> dict[str, Any]:
         """Return where every shard stands after the last micro-batch taken; on all ranks alike.

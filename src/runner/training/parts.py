@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,5 +38,6 @@ class Parts:
     data_fingerprint: dict[str, str]
     planned_steps: int | None
     average: WeightAverage
+    preprocessor: Any = None  # saved with the run, and used by nobody in training
     ranks: Ranks = ALONE
     pruning: Pruning = field(default_factory=NoPruning)

@@ -57,9 +57,9 @@ class TrainingData:
         self.load_state_dict(states[0])
 
     def _next_epoch(self) -> Epoch:
-        epoch = self._loader.epoch(
-            self._progress.epoch, start=self._progress.batch, state=self._marked or None
-        )
+        number, lengths = self._progress.epoch, self._loader.lengths
+        epoch = self._loader.epoch(number, start=self._progress.batch, state=self._marked or None)
+        self._progress.batches_per_epoch = None if lengths is None else lengths.of(number)
         if not self._loader.reads_ahead:
             self._marked = {}
         return epoch
