@@ -1,6 +1,7 @@
 """The commands and what they give: listing them imports nothing."""
 
 COMMANDS = {
+    "new": "begin a project of your own, ready to train",
     "resume": "continue a run exactly where it stands, or a sweep",
     "check": "tell everything that can be known of a run or a sweep without training",
     "verify-resume": "prove on this machine that an experiment resumes exactly",

@@ -30,6 +30,19 @@ def run_command(arguments: Sequence[str]) -> int:
     return code or 0
 
 
+@_commands.command(short_help=COMMANDS["new"])
+@click.argument("name")
+def new(name: str) -> None:
+    """Make the folder NAME: a package with model, data and task, its configs, a test.
+
+    It trains as it stands; NAME must be a Python identifier, such as my_project.
+    """
+    from runner.cli.new import new_project
+
+    folder = new_project(name, Path())
+    print(f"made {folder}/; to train: cd {folder} && python -m runner +experiment={name}")
+
+
 @_commands.command(short_help=COMMANDS["resume"])
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("overrides", nargs=-1)

@@ -221,6 +221,9 @@ class Options:
     debug: DebugOptions = field(default_factory=DebugOptions)
     parameters: ParameterOptions = field(default_factory=ParameterOptions)
 
+    def __post_init__(self) -> None:
+        refuse(at_least("seed", self.seed, 0))
+
 
 # A run whose config differs from another's in these keys alone gives the same result: they may be
 # overridden on `resume`. One list, which the README repeats.

@@ -62,7 +62,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came of a training: the best score (of `trainer.best_metric`) and the last values."""
+    """What came of a training: the best score (of `trainer.best_metric`) and the last values.
+
+    `history` has every logged value as (step, value) pairs, {"train.loss": [...], ...}: `Trainer`
+    reads it from the journal.
+    """
 
     step: int
     score: float | None
@@ -70,6 +74,7 @@ class Result:
     is_pruned: bool = False  # ended early: it fell behind other runs of a search
     evaluation: dict[str, float] = field(default_factory=dict)
     test: dict[str, float] = field(default_factory=dict)
+    history: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
 
 class TrainingLoop:
