@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from torch.optim import Optimizer
 
 from runner.build.assemble import assemble
+from runner.build.optimizers import GivenOptimizer, GivenScheduler
 from runner.config.combinations import check_combinations
 from runner.config.duration import parse_optional
 from runner.config.options import Options
@@ -33,7 +33,6 @@ from runner.data.data import Data
 from runner.errors import ConfigError
 from runner.job.fit import Job, fit
 from runner.job.place import take_place, wants_ranks
-from runner.optim.optimization import OptimizerFactory, SchedulerFactory
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription
 from runner.runtime.launch import launch_of
@@ -53,8 +52,10 @@ class Trainer:
     """Trains one model in one run directory: journal, checkpoints, MLflow and progress included.
 
     `optimizer` is made from the model's parameters, or is one already; `scheduler` is made from the
-    optimizer, and is given `total_steps` if it takes that argument. `callbacks` and `trackers`
-    replace the defaults (progress bar and pictures; MLflow).
+    optimizer, and is given `total_steps` if it takes that argument. With a mapping of optimizers by
+    name (see `AlternatingTask`) the model is an nn.ModuleDict, and there may be one scheduler for
+    all or a mapping as well. `callbacks` and `trackers` replace the defaults (progress bar and
+    pictures; MLflow).
 
     Without `directory` every `fit` starts a new run under `output_dir`, with the weights that
     `model` has then; `directory` tells the last one. With a directory that holds an unfinished run,
@@ -69,8 +70,8 @@ class Trainer:
         model: nn.Module,
         task: Task,
         data: Data,
-        optimizer: OptimizerFactory | Optimizer,
-        scheduler: SchedulerFactory | None = None,
+        optimizer: GivenOptimizer,
+        scheduler: GivenScheduler = None,
         options: Options | None = None,
         callbacks: Mapping[str, Callback] | None = None,
         trackers: Mapping[str, Tracker] | None = None,
