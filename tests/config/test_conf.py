@@ -14,6 +14,7 @@ from runner.config.validate import validate
 
 NEEDED = {  # what a member needs beside it to be runnable
     "data=ocr_folder": ["task=ctc", "model=crnn", "data.root=somewhere"],
+    "data=ocr_hub": ["task=ctc", "model=crnn"],
     "data=plates_synthetic": ["task=ctc", "model=crnn"],
     "data=plates_mixed": ["task=ctc", "model=crnn", "data.root=somewhere"],
     "task=ctc": ["data=plates_synthetic", "model=crnn"],
@@ -27,6 +28,11 @@ NEEDED = {  # what a member needs beside it to be runnable
     "model=crnn": ["data=plates_synthetic", "task=ctc"],
     "model=gan": ["task=adversarial", "optimizer=gan"],
     "experiment=plate_ocr_real": ["data.root=somewhere"],
+    "experiment=distillation": ["task.teacher.run=somewhere"],
+    "task=distillation": ["task.teacher.run=somewhere"],
+    "task=regression": ["model.num_classes=1"],
+    "task=supervised": ["model.num_classes=1"],
+    "task=autoencoder": ["model=vae"],
 }
 
 
