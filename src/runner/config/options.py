@@ -40,6 +40,7 @@ class TrainerOptions:
     on_out_of_memory: str = "stop"  # stop | split: smaller micro-batches, the same step
     hang_timeout: str | None = "30 minutes"  # no sign of life for so long ends the job; null: never
     gradient_checkpointing: bool = False  # less memory: compute blocks again in backward
+    log_grad_norm: bool = False  # also without clipping, which logs it anyway
 
     def __post_init__(self) -> None:
         refuse(
@@ -72,6 +73,7 @@ class LoaderOptions:
     num_workers: int = 0
     shuffle: bool = True
     drop_last: bool = False
+    pin_memory: bool = True  # on CUDA: copying a batch to the GPU does not hold up the host
 
     def __post_init__(self) -> None:
         refuse(
@@ -197,6 +199,7 @@ LAYOUT_KEYS = (
     "hardware.sharding",
     "hardware.device_map",
     "data.num_workers",
+    "data.pin_memory",
     "trainer.max_epochs",
     "trainer.max_steps",
     "trainer.max_duration",

@@ -49,6 +49,10 @@ class RunDirectory:
         return self.path / "plots"
 
     @property
+    def preprocessor(self) -> Path:
+        return self.path / "preprocessor"
+
+    @property
     def predictions(self) -> Path:
         return self.path / "predictions"
 

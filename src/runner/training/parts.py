@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,7 +29,7 @@ class Parts:
     task: Task
     optimizer: Optimizer | Optimizers
     schedule: Schedule | Schedules
-    loaders: Mapping[str, Loader]  # by split; "train" is always there
+    loaders: Mapping[str, Loader]  # by name, as in `Data.splits`; "train" is always there
     augment: BatchAugmentation | None
     callbacks: Mapping[str, Callback]
     options: Options
@@ -37,5 +38,6 @@ class Parts:
     data_fingerprint: dict[str, str]
     planned_steps: int | None
     average: WeightAverage
+    preprocessor: Any = None  # saved with the run, and used by nobody in training
     ranks: Ranks = ALONE
     pruning: Pruning = field(default_factory=NoPruning)
