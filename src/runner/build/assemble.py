@@ -3,32 +3,36 @@
 The one place that knows two strangers at once, and so the one that finds that they do not fit.
 """
 
-import copy
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from runner.build.debugging import apply_debug, debug_data
+from runner.build.optimizers import (
+    GivenOptimizer,
+    GivenScheduler,
+    build_optimizer,
+    check_optimizer,
+    with_a_row_each_epoch,
+)
+from runner.build.placement import place
 from runner.build.plan import check_metric, plan_schedule
-from runner.config.checks import refuse
 from runner.config.options import LoaderOptions, Options
 from runner.data.data import Data, is_map_style
 from runner.data.fingerprint import fingerprint
 from runner.data.loader import Loader, evaluation_loader, train_loader
 from runner.data.stream import check_stream
 from runner.errors import DataError
-from runner.optim.optimization import OptimizerFactory, SchedulerFactory
 from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
-from runner.runtime.sharding import shard
 from runner.tasks.ctc import CTC, check_alignable
-from runner.tasks.task import Task
+from runner.tasks.task import Task, has_own_epoch
 from runner.training.callback import Callback
 from runner.training.callbacks.profiler import Profiler
+from runner.training.own_epoch import WholeEpochs
 from runner.training.parts import Parts
 from runner.training.weight_average import ExponentialAverage, NoAverage, WeightAverage
 
@@ -38,8 +42,8 @@ def assemble(
     model: nn.Module,
     task: Task,
     data: Data,
-    optimizer: OptimizerFactory | Optimizer,
-    scheduler: SchedulerFactory | None,
+    optimizer: GivenOptimizer,
+    scheduler: GivenScheduler,
     callbacks: Mapping[str, Callback],
     options: Options,
     device: torch.device,
@@ -50,27 +54,24 @@ def assemble(
     Every one of `ranks` calls this; the first weights are those of rank 0.
     """
     options = apply_debug(options)
+    if has_own_epoch(task):
+        options = with_a_row_each_epoch(options)
+    check_optimizer(optimizer, task, model, options)
     data = debug_data(data, options)
     _check_data(data, task, model)
     loaders = _loaders(data, options, device, ranks)
+    if has_own_epoch(task):
+        loaders["train"] = WholeEpochs(loaders["train"])
     check_metric(task, options.trainer, loaders)
     _make_deterministic(options.trainer.deterministic)
-    model = model.to(device)
-    ranks.spread(model.state_dict().values())  # a rank may have drawn other numbers before
-    averaged = None if options.trainer.ema_decay is None else copy.deepcopy(model)
-    if options.hardware.sharding is not None:
-        _check_sharding(options, optimizer)
-        for whole in (model, averaged):  # in one order on all ranks
-            if whole is not None:
-                shard(whole, ranks, device)
+    model, averaged, device = place(model, optimizer, options, device, ranks)
     average = _average(model, averaged, options)  # sharded modules have other parameters
-    if not isinstance(optimizer, Optimizer):
-        optimizer = optimizer(model.parameters())
-    schedule, plan = plan_schedule(optimizer, scheduler, options, loaders)
+    built = build_optimizer(optimizer, model)
+    schedule, plan = plan_schedule(built, scheduler, options, loaders)
     return Parts(
         model=model,
         task=task,
-        optimizer=optimizer,
+        optimizer=built,
         schedule=schedule,
         loaders=loaders,
         augment=data.augment,
@@ -90,23 +91,6 @@ def _average(model: nn.Module, averaged: nn.Module | None, options: Options) -> 
     if averaged is None or decay is None:
         return NoAverage(model)
     return ExponentialAverage(averaged, model, decay=decay)
-
-
-def _check_sharding(options: Options, optimizer: OptimizerFactory | Optimizer) -> None:
-    refuse(
-        "hardware.sharding=fsdp needs an optimizer that is made for its parameters, not one that "
-        "was made before"
-        if isinstance(optimizer, Optimizer)
-        else None,
-        "trainer.on_out_of_memory=split does not go with hardware.sharding=fsdp: a rank cannot "
-        "begin a step again while the others wait for it"
-        if options.trainer.on_out_of_memory == "split"
-        else None,
-        "checkpoint.max_shard_size does not go with hardware.sharding=fsdp, where each rank writes "
-        "its own part of the weights: set checkpoint.max_shard_size=null"
-        if options.checkpoint.max_shard_size is not None
-        else None,
-    )
 
 
 def _loaders(data: Data, options: Options, device: torch.device, ranks: Ranks) -> dict[str, Loader]:

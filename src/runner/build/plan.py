@@ -1,11 +1,12 @@
 """Plan a training before it begins: how long it is, and what of its options cannot be."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torch.optim import Optimizer
 
+from runner.build.optimizers import GivenScheduler
 from runner.config.options import Options, TrainerOptions
 from runner.data.loader import Loader
 from runner.errors import ConfigError, did_you_mean
@@ -15,6 +16,7 @@ from runner.optim.optimization import (
     asks_for_total_steps,
     build_schedule,
 )
+from runner.optim.optimizers import SINGLE, Optimizers, Schedules, by_name
 from runner.tasks.task import Task
 
 
@@ -26,7 +28,9 @@ class Plan:
     schedule_steps: int | None
 
 
-def plan_training(loader: Loader, scheduler: SchedulerFactory | None, options: Options) -> Plan:
+def plan_training(
+    loader: Loader, schedulers: Iterable[SchedulerFactory | None], options: Options
+) -> Plan:
     """Return the plan of a training on the batches of `loader`; ConfigError if there can be none.
 
     The length of a stream is known when it ends.
@@ -45,7 +49,8 @@ def plan_training(loader: Loader, scheduler: SchedulerFactory | None, options: O
         limits.append(trainer.max_epochs * per_epoch)
     steps = min((limit for limit in limits if limit is not None), default=None)
     plan = Plan(steps=steps, schedule_steps=_schedule_steps(trainer, steps, per_epoch))
-    if plan.schedule_steps is None and scheduler is not None and asks_for_total_steps(scheduler):
+    asks = any(each is not None and asks_for_total_steps(each) for each in schedulers)
+    if plan.schedule_steps is None and asks:
         raise ConfigError(
             "the scheduler needs to know how long training is, which its data does not tell (they "
             "have no length): give trainer.max_steps, or use scheduler=constant"
@@ -54,17 +59,23 @@ def plan_training(loader: Loader, scheduler: SchedulerFactory | None, options: O
 
 
 def plan_schedule(
-    optimizer: Optimizer,
-    scheduler: SchedulerFactory | None,
+    optimizer: Optimizer | Optimizers,
+    scheduler: GivenScheduler,
     options: Options,
     loaders: Mapping[str, Loader],
-) -> tuple[Schedule, Plan]:
-    """Return the plan of a training, and the schedule of its learning rate, as long as that.
+) -> tuple[Schedule | Schedules, Plan]:
+    """Return the plan of a training, and the schedule of its learning rates, as long as that.
 
     Raises ConfigError for options that cannot be.
     """
-    plan = plan_training(loaders["train"], scheduler, options)
-    schedule = build_schedule(scheduler, optimizer, total_steps=plan.schedule_steps)
+    factories = _by_optimizer(scheduler, by_name(optimizer))
+    plan = plan_training(loaders["train"], factories.values(), options)
+    schedules = {
+        name: build_schedule(factories[name], each, total_steps=plan.schedule_steps)
+        for name, each in by_name(optimizer).items()
+    }
+    is_single = isinstance(optimizer, Optimizer)
+    schedule = schedules[SINGLE] if is_single else Schedules(schedules)
     check_plan(options, schedule, plan, loaders)
     return schedule, plan
 
@@ -84,7 +95,7 @@ def check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Load
 
 
 def check_plan(
-    options: Options, schedule: Schedule, plan: Plan, loaders: Mapping[str, Loader]
+    options: Options, schedule: Schedule | Schedules, plan: Plan, loaders: Mapping[str, Loader]
 ) -> None:
     """Raise ConfigError for options that wait for what this training never does."""
     trainer = options.trainer
@@ -101,6 +112,23 @@ def check_plan(
             f"trainer.best_metric={trainer.best_metric} is looked at when a row is logged, which "
             f"trainer.log_every_steps={every} never does in {plan.steps} steps"
         )
+
+
+def _by_optimizer(
+    scheduler: GivenScheduler, optimizers: Mapping[str, Optimizer]
+) -> dict[str, SchedulerFactory | None]:
+    """Return the scheduler of each optimizer; one that is named by none has none."""
+    if not isinstance(scheduler, Mapping):
+        return dict.fromkeys(optimizers, scheduler)
+    for name in scheduler:
+        if name not in optimizers:
+            raise ConfigError(
+                f"scheduler.{name}: there is no optimizer '{name}', there are "
+                f"{', '.join(optimizers)}{did_you_mean(name, optimizers)}"
+                if list(optimizers) != [SINGLE]
+                else f"scheduler.{name}: there is a single optimizer, which has a single scheduler"
+            )
+    return {name: scheduler.get(name) for name in optimizers}
 
 
 def _schedule_steps(

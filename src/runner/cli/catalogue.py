@@ -6,6 +6,6 @@ COMMANDS = {
     "verify-resume": "prove on this machine that an experiment resumes exactly",
     "predict": "read pictures with a trained run",
     "status": "how the runs of a sweep stand, or one run",
-    "report": "a sweep as a page: runs by score, seeds, effect of each parameter, curves",
+    "report": "a sweep or a run as a page: scores, effect of each parameter, curves, reliability",
     "clean": "delete checkpoints of a sweep that nobody needs any more",
 }

@@ -53,6 +53,18 @@ class RunDirectory:
         return self.path / "predictions"
 
     @property
+    def calibration(self) -> Path:
+        return self.path / "calibration.json"  # of every evaluated step
+
+    @property
+    def reliability(self) -> Path:
+        return self.path / "reliability.json"  # of the confidences on the test split
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"  # a link, with checkpoint.dir
 

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from runner.files import drop_torn_line
+
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +38,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _drop_torn_line(path)
+        drop_torn_line(path)
         self._known: set[tuple[int, str]] = set()
         self._last: dict[str, int] = {}  # the furthest step of each split
         for row in read_journal(path):
@@ -103,12 +105,3 @@ def _rows(path: Path) -> Iterator[Row]:
         for line in file:
             if line.endswith("\n"):  # else another process is in the middle of writing it
                 yield Row(**json.loads(line))
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off what a kill left of a half-written last line."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        content = file.read()
-        file.truncate(content.rfind(b"\n") + 1)

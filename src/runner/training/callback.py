@@ -4,7 +4,7 @@
         on_step_end                    after every step: keep it to microseconds
         on_log                         a row went to the journal
         on_evaluation_start
-            on_evaluation_batch
+            on_evaluation_batch        without predictions on a rank that has no sample of it
         on_evaluation_end
         on_epoch_end                   after the evaluation that is due there, before the save
         on_checkpoint                  a checkpoint was committed
@@ -26,6 +26,7 @@ from runner.config.options import TrainerOptions
 from runner.data.data import Batch
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row
+from runner.runtime.ranks import ALONE, Ranks
 from runner.tasks.task import Predictions, Task
 from runner.training.best import Best
 from runner.training.progress import Progress
@@ -41,10 +42,16 @@ class Fit:
     options: TrainerOptions
     progress: Progress
     planned_steps: int | None  # None: bounded by time alone
-    is_main: bool = True  # rank 0
+    ranks: Ranks = ALONE  # what one rank asks of the others all must ask
+    tested_step: int | None = None  # the step of the weights that the test sees; None: the last
     best: Best = field(default_factory=lambda: Best("min"))  # of options.best_metric
     # Writes a row of a split of one's own; from an event, not from a thread, and on rank 0 alone.
     record: Callable[[str, Mapping[str, float]], None] = lambda *_: None
+
+    @property
+    def is_main(self) -> bool:
+        """Return whether this is rank 0, which writes."""
+        return self.ranks.is_main
 
 
 class Callback:

@@ -12,13 +12,14 @@ from runner.runtime.device import move
 from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.seeds import mix, preserved_random_state, seed_everything
-from runner.tasks.task import Predictions, Task
+from runner.tasks.task import NOTHING, Predictions, Task, evaluates_whole_splits
 from runner.training.agreement import Agreement
 from runner.training.events import Events
 from runner.training.parts import Parts
 from runner.training.recorder import Recorder
 
-OnBatch = Callable[[Batch, Predictions], None]
+# No predictions: of a task that evaluates whole splits.
+OnBatch = Callable[[Batch, Predictions | None], None]
 
 
 class Evaluator:
@@ -45,9 +46,10 @@ class Evaluator:
         loader = parts.loaders[split]
         self._events.tell("on_evaluation_start", split, loader.num_batches or 0)
 
-        def on_batch(batch: Batch, predictions: Predictions) -> None:
+        def on_batch(batch: Batch, predictions: Predictions | None) -> None:
             self._beat()
-            self._events.tell("on_evaluation_batch", split, batch, predictions)
+            if predictions is not None:
+                self._events.tell("on_evaluation_batch", split, batch, predictions)
             self._agreement.look()
             self._agreement.obey()
 
@@ -85,19 +87,37 @@ def evaluate(
     metrics = task.metrics()
     with preserved_random_state(), _evaluating(model), torch.inference_mode():
         seed_everything(mix(seed, ranks.rank) >> 1 if ranks.rank else seed)
-        epoch = loader.epoch(0)
-        while not epoch.is_over:
-            (micro,) = epoch.take(1)
-            batch = move(task.prepare(micro.content), device)
+        batches = _batches(loader, task, device)
+        if evaluates_whole_splits(task):
             with precision.autocast():
-                # A stand-in keeps this rank in step with the others, and counts nowhere.
-                counted = metrics if micro.counts else task.metrics()
-                predictions = task.evaluation_step(model, batch, counted)
-            on_batch(batch, predictions)
+                task.evaluation_epoch(model, _counted(batches, on_batch), metrics)
+        else:
+            for batch, counts in batches:
+                with precision.autocast():
+                    # A stand-in keeps this rank in step with the others, and counts nowhere.
+                    counted = metrics if counts else task.metrics()
+                    predictions = task.evaluation_step(model, batch, counted)
+                on_batch(batch, predictions if counts else NOTHING)
     for metric in metrics.values():
         if ranks.are_several:
             metric.load(ranks.sum(metric.state()))
     return {name: metric.compute() for name, metric in metrics.items()}
+
+
+def _batches(loader: Loader, task: Task, device: torch.device) -> Iterator[tuple[Batch, bool]]:
+    """Yield each batch of `loader` on `device`, and whether it counts on this rank."""
+    epoch = loader.epoch(0)
+    while not epoch.is_over:
+        (micro,) = epoch.take(1)
+        yield move(task.prepare(micro.content), device), micro.counts
+
+
+def _counted(batches: Iterator[tuple[Batch, bool]], on_batch: OnBatch) -> Iterator[Batch]:
+    """Yield the batches that count, and tell of all."""
+    for batch, counts in batches:
+        on_batch(batch, None)
+        if counts:
+            yield batch
 
 
 @contextmanager

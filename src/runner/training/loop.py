@@ -29,6 +29,7 @@ from runner.config.duration import parse_optional
 from runner.config.size import parse_optional_size
 from runner.data.epoch import MicroBatch
 from runner.errors import Interrupted, WorkerError
+from runner.optim.optimizers import by_name
 from runner.protocols import Stateful
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, Row
@@ -50,7 +51,8 @@ from runner.training.recorder import Recorder
 from runner.training.saving import CALLBACK_PREFIX, Saver
 from runner.training.scores import Scores
 from runner.training.speed import Speedometer
-from runner.training.step import Stage, TrainingStep
+from runner.training.stage import Stage
+from runner.training.steps import step_for
 from runner.training.window import Rows, Window
 
 _log = logging.getLogger(__name__)
@@ -104,15 +106,18 @@ class TrainingLoop:
         self._save_every = parse_optional(checkpoint.every)
         self._keep_every = checkpoint.keep_every_steps
         self._data = TrainingData(parts.loaders["train"], self._progress)
-        self._step = TrainingStep(parts, self._averages)
         self._speed = Speedometer()
+        self._step = step_for(
+            parts, self._averages, speed=self._speed, between=self._between_batches
+        )
         self._recorder = Recorder(journal, self._progress, self._on_row)
-        self._events = Events(parts.callbacks, self._fit_of(directory))
+        self._fit = self._fit_of(directory)
+        self._events = Events(parts.callbacks, self._fit)
         self._newest = NewestValues(is_wanted=self._events.has_listeners("on_epoch_end"))
         self._window = Window(
             self._averages,
             self._speed,
-            parts.optimizer,
+            by_name(parts.optimizer),
             self._recorder,
             every_steps=trainer.log_every_steps,
         )
@@ -180,6 +185,8 @@ class TrainingLoop:
             outcome = "pruned" if self._is_pruned else "completed"
         except Interrupted:
             outcome = "preempted"
+            if self._step.stage is not Stage.WHOLE:
+                _log.info("stopped inside an epoch: the last end of one that was saved counts")
             self._saver.finish()
             raise
         except Exception as error:
@@ -205,10 +212,7 @@ class TrainingLoop:
         while (reason := self._end()) is None:
             speed.resume()
             micro_batches = speed.wait(self._take, accumulation)
-            self._step(micro_batches, step=progress.step)
-            samples = 0
-            for micro in micro_batches:
-                samples += micro.size
+            samples = self._step(micro_batches, step=progress.step)
             speed.count(samples)
             if self._options.schedule_every == "step":
                 self._parts.schedule.step()
@@ -242,6 +246,12 @@ class TrainingLoop:
                 self._agreement.look()
                 self._stop()
             raise
+
+    def _between_batches(self) -> None:
+        """Inside a step that is a whole epoch: a sign of life; a stop, with nothing to save."""
+        self._beat()
+        self._agreement.look()
+        self._agreement.obey()
 
     def _settle(self) -> None:
         """Do what is due at the boundary after a step; after a restart, what was left undone."""
@@ -310,7 +320,7 @@ class TrainingLoop:
 
     def _test(self) -> None:
         model, average = self._parts.model, self._parts.average.copy
-        step = self._saver.restore_best_weights()
+        step = self._fit.tested_step = self._saver.restore_best_weights()
         if step is not None:
             _log.info("testing the weights of step=%d", step)
         else:
@@ -403,7 +413,7 @@ class TrainingLoop:
             options=self._options,
             progress=self._progress,
             planned_steps=self._parts.planned_steps,
-            is_main=self._parts.ranks.is_main,
+            ranks=self._parts.ranks,
             best=self._best,
             record=self._recorder.record_watched,
         )

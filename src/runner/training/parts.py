@@ -11,6 +11,7 @@ from runner.config.options import Options
 from runner.data.data import BatchAugmentation
 from runner.data.loader import Loader
 from runner.optim.optimization import Schedule
+from runner.optim.optimizers import Optimizers, Schedules
 from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
 from runner.tasks.task import Task
@@ -25,8 +26,8 @@ class Parts:
 
     model: nn.Module
     task: Task
-    optimizer: Optimizer
-    schedule: Schedule
+    optimizer: Optimizer | Optimizers
+    schedule: Schedule | Schedules
     loaders: Mapping[str, Loader]  # by split; "train" is always there
     augment: BatchAugmentation | None
     callbacks: Mapping[str, Callback]

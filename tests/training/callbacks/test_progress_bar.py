@@ -9,6 +9,7 @@ from runner.config.options import TrainerOptions
 from runner.errors import ConfigError
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row
+from runner.runtime.ranks import Ranks
 from runner.tasks.classification import Classification
 from runner.tasks.task import Predictions
 from runner.training.callback import Fit
@@ -95,7 +96,7 @@ def test_a_run_bounded_by_time_alone_shows_no_time_left(fit, monkeypatch):
 
 
 def test_other_ranks_show_nothing(fit, monkeypatch):
-    fit.is_main = False
+    fit.ranks = Ranks(rank=1, count=2)
     assert show(io.StringIO(), fit, monkeypatch) == ""
 
 
