@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Callback": "runner.training.callback",
     "CheckpointOptions": "runner.config.options",
+    "Curriculum": "runner.data.curriculum",
     "Data": "runner.data.data",
     "DebugOptions": "runner.config.options",
     "HardwareOptions": "runner.config.options",
@@ -19,6 +20,7 @@ _LAZY = {
     "Options": "runner.config.options",
     "PrecisionOptions": "runner.config.options",
     "Run": "runner.facade.run",
+    "Supervised": "runner.tasks.supervised",
     "Trainer": "runner.facade.trainer",
     "TrainerOptions": "runner.config.options",
 }

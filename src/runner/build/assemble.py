@@ -5,12 +5,13 @@ The one place that knows two strangers at once, and so the one that finds that t
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
 
+from runner.build.compiling import compile_model
 from runner.build.debugging import apply_debug, debug_data
+from runner.build.first_weights import first_weights
 from runner.build.optimizers import (
     GivenOptimizer,
     GivenScheduler,
@@ -20,10 +21,14 @@ from runner.build.optimizers import (
 )
 from runner.build.placement import place
 from runner.build.plan import check_metric, plan_schedule
-from runner.config.options import LoaderOptions, Options
-from runner.data.data import Data, is_map_style
+from runner.config.options import Options
+from runner.data.batches import Batches, check_batches
+from runner.data.collate import collate_of
+from runner.data.curriculum import Curriculum
+from runner.data.data import Data, Dataset, MapDataset, is_map_style, texts_of
 from runner.data.fingerprint import fingerprint
 from runner.data.loader import Loader, evaluation_loader, train_loader
+from runner.data.preprocessor import check_preprocessor
 from runner.data.stream import check_stream
 from runner.errors import DataError
 from runner.runtime.precision import Precision
@@ -58,7 +63,7 @@ def assemble(
         options = with_a_row_each_epoch(options)
     check_optimizer(optimizer, task, model, options)
     data = debug_data(data, options)
-    _check_data(data, task, model)
+    _check_data(data, task, model, ranks)
     loaders = _loaders(data, options, device, ranks)
     if has_own_epoch(task):
         loaders["train"] = WholeEpochs(loaders["train"])
@@ -66,7 +71,10 @@ def assemble(
     _make_deterministic(options.trainer.deterministic)
     model, averaged, device = place(model, optimizer, options, device, ranks)
     average = _average(model, averaged, options)  # sharded modules have other parameters
-    built = build_optimizer(optimizer, model)
+    for whole in (model, averaged):
+        if whole is not None:
+            compile_model(whole, options.trainer.compile, device)
+    built = build_optimizer(optimizer, model, options.parameters)
     schedule, plan = plan_schedule(built, scheduler, options, loaders)
     return Parts(
         model=model,
@@ -82,6 +90,8 @@ def assemble(
         data_fingerprint=fingerprint(data),
         planned_steps=plan.steps,
         average=average,
+        preprocessor=data.preprocessor,
+        first_weights=first_weights(options),
         ranks=ranks,
     )
 
@@ -94,35 +104,58 @@ def _average(model: nn.Module, averaged: nn.Module | None, options: Options) -> 
 
 
 def _loaders(data: Data, options: Options, device: torch.device, ranks: Ranks) -> dict[str, Loader]:
-    def build(make: Any, dataset: Any, loader_options: LoaderOptions) -> Loader:
+    def build(name: str, dataset: Dataset) -> Loader:
+        make = train_loader if name == "train" else evaluation_loader
         return make(
             dataset,
-            loader_options,
+            options.loader,
             seed=options.seed,
-            collate=data.collate,
-            pin_memory=device.type == "cuda",
+            collate=collate_of(data, name),
+            pin_memory=options.loader.pin_memory and device.type == "cuda",
             max_batches=options.debug.limit_batches,
+            sampler=data.sampler if name == "train" else None,
+            accumulation=options.trainer.gradient_accumulation_steps,
             rank=ranks.rank,
             num_ranks=ranks.count,
         )
 
-    loaders = {"train": build(train_loader, data.train, options.loader)}
-    for split, dataset in data.splits().items():
-        if split != "train":
-            loaders[split] = build(evaluation_loader, dataset, options.loader)
-    return loaders
+    return {name: build(name, dataset) for name, dataset in data.splits().items()}
 
 
-def _check_data(data: Data, task: Task, model: nn.Module) -> None:
+def _check_data(data: Data, task: Task, model: nn.Module, ranks: Ranks) -> None:
+    check_preprocessor(data.preprocessor)
+    if data.sampler is not None and not is_map_style(data.train):
+        raise DataError("data.sampler needs a train dataset with a length and random access")
     for split, dataset in data.splits().items():
-        if not is_map_style(dataset):
-            check_stream(dataset, split=split, must_resume=split == "train")
-            continue
-        if len(dataset) == 0:
-            raise DataError(f"data: the {split} split is empty: there is nothing to learn from")
-        if isinstance(task, CTC) and hasattr(model, "num_frames") and hasattr(dataset, "texts"):
-            width = dataset[0]["image"].shape[-1]
-            check_alignable(dataset.texts, model.num_frames(width))  # type: ignore[operator]
+        is_train = split == "train"
+        if isinstance(dataset, Batches):
+            check_batches(dataset, name=split, must_resume=is_train, num_ranks=ranks.count)
+        elif isinstance(dataset, Curriculum):
+            _check_curriculum(dataset, split, task, model)
+        elif is_map_style(dataset):
+            _check_map_style(dataset, split, task, model)
+        else:
+            check_stream(dataset, split=split, must_resume=is_train)
+
+
+def _check_curriculum(dataset: Curriculum, split: str, task: Task, model: nn.Module) -> None:
+    if split != "train":
+        raise DataError(f"data.{split} is a curriculum, which is for training alone")
+    for stage in dataset.stages:
+        if stage.duration is not None and stage.duration.unit == "steps" and has_own_epoch(task):
+            raise DataError(
+                f"data: a stage of the curriculum lasts {stage.duration}, and the task makes whole "
+                "epochs of its own: give the stages in epochs"
+            )
+        _check_map_style(stage.dataset, split, task, model)
+
+
+def _check_map_style(dataset: MapDataset, split: str, task: Task, model: nn.Module) -> None:
+    if len(dataset) == 0:
+        raise DataError(f"data: the {split} split is empty: there is nothing to learn from")
+    if isinstance(task, CTC) and hasattr(model, "num_frames") and hasattr(dataset, "texts"):
+        width = dataset[0]["image"].shape[-1]
+        check_alignable(texts_of(dataset), model.num_frames(width))  # type: ignore[operator]
 
 
 def _make_deterministic(wanted: bool) -> None:

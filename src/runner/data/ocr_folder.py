@@ -53,6 +53,7 @@ def ocr_folder(
         test=datasets.get("test"),
         collate=collate_text_pictures,
         augment=augment,
+        preprocessor=preprocessor,
     )
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from runner.data.data import Batch
 from runner.data.epoch import Epoch, MicroBatch
+from runner.data.lengths import Lengths
 from runner.data.loader import Loader
 from runner.metrics.metric import Metric
 from runner.tasks.task import TRAINING_METHODS, Predictions, StepOutput, Task
@@ -94,6 +95,14 @@ class ObservedLoader:
         self._limit = limit
 
     @property
+    def reads_ahead(self) -> bool:
+        return self._loader.reads_ahead
+
+    @property
+    def lengths(self) -> Lengths | None:
+        return self._loader.lengths
+
+    @property
     def num_batches(self) -> int | None:
         return self._loader.num_batches if self._limit is None else self._limit
 
@@ -124,6 +133,9 @@ class _ObservedEpoch:
         if self._left is not None:
             self._left -= len(taken)
         return taken
+
+    def end(self) -> None:
+        self._epoch.end()
 
     def state_dict(self) -> dict[str, Any]:
         return self._epoch.state_dict()

@@ -41,12 +41,20 @@ class RunDirectory:
         return self.path / "tensorboard"  # with trackers=tensorboard
 
     @property
+    def init_weights(self) -> Path:
+        return self.path / "init_weights.json"  # what was taken from init_weights_from
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 
     @property
     def plots(self) -> Path:
         return self.path / "plots"
+
+    @property
+    def preprocessor(self) -> Path:
+        return self.path / "preprocessor"
 
     @property
     def predictions(self) -> Path:

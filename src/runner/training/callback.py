@@ -10,6 +10,9 @@
         on_checkpoint                  a checkpoint was committed
     on_fit_end                         also after an error or an interruption
 
+Where `data.evaluation` is several datasets, one evaluation measures all: it starts and ends once,
+with the split "evaluation", and its batches come with "evaluation.NAME".
+
 A callback watches: it changes neither weights nor the course of training, and could be deleted
 without changing the result. `fit.record(split, values)` puts what it has seen into the journal, and
 so into every tracker: at most a row for each step, under a split of its own. What must survive a

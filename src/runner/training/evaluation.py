@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from runner.data.data import Batch
+from runner.data.data import Batch, in_split
 from runner.data.loader import Loader
 from runner.runtime.device import move
 from runner.runtime.precision import Precision
@@ -41,31 +41,45 @@ class Evaluator:
         self._beat = beat
 
     def values_of(self, split: str, model: nn.Module, *, step: int) -> dict[str, float]:
-        """Evaluate `model` on `split`; return its metrics, or raise Interrupted if asked to."""
+        """Evaluate `model` on `split`; return its metrics, or raise Interrupted if asked to.
+
+        Of a split of several datasets all are measured, their metrics called "NAME.loss".
+        """
+        loaders = self._parts.loaders
+        datasets = in_split(loaders, split)
+        lengths = [loaders[name].num_batches for name in datasets.values()]
+        total = 0 if None in lengths else sum(length or 0 for length in lengths)
+        self._events.tell("on_evaluation_start", split, total)
+        values: dict[str, float] = {}
+        for own, name in datasets.items():
+            prefix = f"{own}." if own else ""
+            found = self._measured(name, model, step=step)
+            values |= {f"{prefix}{metric}": value for metric, value in found.items()}
+        self._recorder.record({split: values})
+        self._events.tell("on_evaluation_end", split, values)
+        return values
+
+    def _measured(self, name: str, model: nn.Module, *, step: int) -> dict[str, float]:
+        """Return the metrics on one dataset, which the loader `name` reads."""
         parts = self._parts
-        loader = parts.loaders[split]
-        self._events.tell("on_evaluation_start", split, loader.num_batches or 0)
 
         def on_batch(batch: Batch, predictions: Predictions | None) -> None:
             self._beat()
             if predictions is not None:
-                self._events.tell("on_evaluation_batch", split, batch, predictions)
+                self._events.tell("on_evaluation_batch", name, batch, predictions)
             self._agreement.look()
             self._agreement.obey()
 
-        values = evaluate(
+        return evaluate(
             model,
             parts.task,
-            loader,
+            parts.loaders[name],
             device=parts.device,
             precision=parts.precision,
             seed=mix(parts.options.seed, step) >> 1,
             on_batch=on_batch,
             ranks=parts.ranks,
         )
-        self._recorder.record({split: values})
-        self._events.tell("on_evaluation_end", split, values)
-        return values
 
 
 def evaluate(

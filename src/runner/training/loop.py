@@ -22,13 +22,15 @@ several ranks every one of them tells this story: only what `Ranks` and `Agreeme
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from runner.checkpoint.store import CheckpointStore
 from runner.config.duration import parse_optional
 from runner.config.size import parse_optional_size
+from runner.data.data import in_split
 from runner.data.epoch import MicroBatch
 from runner.errors import Interrupted, WorkerError
+from runner.files import write_json_atomically
 from runner.optim.optimizers import by_name
 from runner.protocols import Stateful
 from runner.run.directory import RunDirectory
@@ -60,7 +62,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came of a training: the best score (of `trainer.best_metric`) and the last values."""
+    """What came of a training: the best score (of `trainer.best_metric`) and the last values.
+
+    `history` has every logged value as (step, value) pairs, {"train.loss": [...], ...}: `Trainer`
+    reads it from the journal.
+    """
 
     step: int
     score: float | None
@@ -68,6 +74,7 @@ class Result:
     is_pruned: bool = False  # ended early: it fell behind other runs of a search
     evaluation: dict[str, float] = field(default_factory=dict)
     test: dict[str, float] = field(default_factory=dict)
+    history: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
 
 class TrainingLoop:
@@ -99,7 +106,7 @@ class TrainingLoop:
         self._scores = Scores(
             trainer, checkpoint, best=self._best, limits=self._limits, progress=self._progress
         )
-        self._can_evaluate = "evaluation" in parts.loaders
+        self._can_evaluate = bool(in_split(parts.loaders, "evaluation"))
         self._evaluate_every = parse_optional(
             trainer.evaluate_every if self._can_evaluate else None
         )
@@ -169,6 +176,8 @@ class TrainingLoop:
         self._newest.read(self._directory.journal, until_step=self._progress.step)
         if self._restored_step is None and self._recorder.has_rows:
             _log.warning("no checkpoint is there: training starts again from step 0")
+        if self._restored_step is None:
+            self._load_first_weights()
 
     def run(self) -> Result:
         """Train until a limit is reached; raise Interrupted, saved, when a stop was asked for."""
@@ -196,6 +205,12 @@ class TrainingLoop:
             self._close_loaders()
             self._events.tell_end(outcome)
         return self.result
+
+    def _load_first_weights(self) -> None:
+        parts = self._parts
+        taken = parts.first_weights.load(parts.model, parts.average.copy)
+        if taken is not None and parts.ranks.is_main:
+            write_json_atomically(self._directory.init_weights, asdict(taken))
 
     def _begin(self) -> None:
         progress = self._progress
@@ -280,7 +295,7 @@ class TrainingLoop:
         self._save(planned=True)
         self._saver.wait_for_last(self._progress.step, evaluations=self._progress.evaluations)
         self._tell_of_checkpoints()
-        if self._options.test_at_end and "test" in self._parts.loaders:
+        if self._options.test_at_end and in_split(self._parts.loaders, "test"):
             self._agreement.look()
             self._agreement.obey()
             self._test()

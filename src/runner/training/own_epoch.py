@@ -12,6 +12,7 @@ import torch
 
 from runner.data.data import Batch
 from runner.data.epoch import Epoch, MicroBatch
+from runner.data.lengths import Lengths
 from runner.data.loader import Loader
 from runner.errors import WorkerError
 from runner.tasks.task import EpochTask
@@ -35,9 +36,20 @@ class WholeEpochs:
         self.inner = inner
 
     @property
+    def reads_ahead(self) -> bool:
+        """Return what `inner` does."""
+        return self.inner.reads_ahead
+
+    @property
     def num_batches(self) -> int:
         """Return 1, or 0 if the epochs are empty."""
-        return 0 if self.inner.num_batches == 0 else 1
+        return self.lengths.rest
+
+    @property
+    def lengths(self) -> Lengths:
+        """Return the same for every epoch."""
+        inner = self.inner.lengths
+        return Lengths(1 if inner is None else min(1, inner.shortest))
 
     def epoch(self, number: int, start: int = 0, state: dict[str, Any] | None = None) -> Epoch:
         """Return epoch `number`, to which a run comes back at its beginning alone."""
@@ -62,8 +74,11 @@ class _Whole:
         self.is_over = True
         return [MicroBatch(self._inner, 0, slice(0, 0))]
 
+    def end(self) -> None:
+        self.is_over = True
+
     def state_dict(self) -> dict[str, Any]:
-        return {}
+        return self._inner.state_dict()
 
 
 class OwnEpochStep:
@@ -111,6 +126,7 @@ class OwnEpochStep:
         batches = self._batches(whole.content, step)
         with parts.precision.autocast():
             values = self._task.training_epoch(parts.model, batches, self._updates)
+        whole.content.end()  # also if the task has not read all of it
         self._follow()
         scalars = {name: torch.as_tensor(value) for name, value in values.items()}
         if self._own_samples:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
 from runner.tasks.task import Task
 from runner.training.callback import Callback
+from runner.training.first_weights import FirstWeights, OwnWeights
 from runner.training.pruning import NoPruning, Pruning
 from runner.training.weight_average import WeightAverage
 
@@ -28,7 +30,7 @@ class Parts:
     task: Task
     optimizer: Optimizer | Optimizers
     schedule: Schedule | Schedules
-    loaders: Mapping[str, Loader]  # by split; "train" is always there
+    loaders: Mapping[str, Loader]  # by name, as in `Data.splits`; "train" is always there
     augment: BatchAugmentation | None
     callbacks: Mapping[str, Callback]
     options: Options
@@ -37,5 +39,7 @@ class Parts:
     data_fingerprint: dict[str, str]
     planned_steps: int | None
     average: WeightAverage
+    preprocessor: Any = None  # saved with the run, and used by nobody in training
     ranks: Ranks = ALONE
     pruning: Pruning = field(default_factory=NoPruning)
+    first_weights: FirstWeights = field(default_factory=OwnWeights)

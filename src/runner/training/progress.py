@@ -19,7 +19,7 @@ class Progress:
     told_epochs: int = 0  # of how many the callbacks have heard the end
     wants_save: bool = False  # a better score waits for its checkpoint
     seconds: float = 0.0  # time spent training, without evaluations
-    batches_per_epoch: int | None = 1  # None: a stream, whose end is known when it comes
+    batches_per_epoch: int | None = 1  # of the running one; None: its end is known when it comes
 
     @property
     def fractional_epoch(self) -> float:
