@@ -47,9 +47,11 @@ def test_the_page_shows_the_files_it_lists(project):
     assert files == {
         "waves.py",
         "endless_waves.py",
+        "varied_waves.py",
         "without_hydra.py",
         "conf/data/waves.yaml",
         "conf/data/endless_waves.yaml",
+        "conf/data/varied_waves.yaml",
         "conf/model/waves_net.yaml",
         "conf/task/regression.yaml",
         "conf/experiment/waves.yaml",
@@ -66,6 +68,23 @@ def test_the_iterable_dataset_of_the_page_is_learned_from(project):
     more = ["scheduler=constant", "trackers=none", "output_dir=outputs"]
     run(project, "-m", "runner", "+experiment=waves", *choices, *more)
     assert last_values(project, "evaluation")["error"] < 0.25
+
+
+VARIED = ("+experiment=waves", "data=varied_waves", "trainer.best_metric=evaluation.noisy.error")
+
+
+def test_the_varied_data_of_the_page_are_learned_from(project):
+    run(project, "-m", "runner", *VARIED, "trackers=none", "output_dir=outputs")
+    values = last_values(project, "evaluation")
+    assert values["clean.error"] < 0.2
+    assert values["clean.error"] < values["noisy.error"]
+
+
+@pytest.mark.slow
+def test_a_curriculum_with_several_evaluation_sets_is_verified(project):
+    # Three steps an epoch: the second stage begins at step 30.
+    few = ["data.num_points=60", "data.batch_size=16", "trackers=none"]
+    run(project, "-m", "runner", "verify-resume", *VARIED, *few, "--steps=40")
 
 
 def test_the_page_works_without_config_files(project):
