@@ -3,13 +3,11 @@
 The one place that knows two strangers at once, and so the one that finds that they do not fit.
 """
 
-import copy
 import os
 from collections.abc import Mapping
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from runner.build.debugging import apply_debug, debug_data
 from runner.build.optimizers import (
@@ -19,8 +17,8 @@ from runner.build.optimizers import (
     check_optimizer,
     with_a_row_each_epoch,
 )
+from runner.build.placement import place
 from runner.build.plan import check_metric, plan_schedule
-from runner.config.checks import refuse
 from runner.config.options import Options
 from runner.data.batches import Batches, check_batches
 from runner.data.collate import collate_of
@@ -33,7 +31,6 @@ from runner.data.stream import check_stream
 from runner.errors import DataError
 from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
-from runner.runtime.sharding import shard
 from runner.tasks.ctc import CTC, check_alignable
 from runner.tasks.task import Task, has_own_epoch
 from runner.training.callback import Callback
@@ -70,14 +67,7 @@ def assemble(
         loaders["train"] = WholeEpochs(loaders["train"])
     check_metric(task, options.trainer, loaders)
     _make_deterministic(options.trainer.deterministic)
-    model = model.to(device)
-    ranks.spread(model.state_dict().values())  # a rank may have drawn other numbers before
-    averaged = None if options.trainer.ema_decay is None else copy.deepcopy(model)
-    if options.hardware.sharding is not None:
-        _check_sharding(options, optimizer)
-        for whole in (model, averaged):  # in one order on all ranks
-            if whole is not None:
-                shard(whole, ranks, device)
+    model, averaged, device = place(model, optimizer, options, device, ranks)
     average = _average(model, averaged, options)  # sharded modules have other parameters
     built = build_optimizer(optimizer, model)
     schedule, plan = plan_schedule(built, scheduler, options, loaders)
@@ -105,23 +95,6 @@ def _average(model: nn.Module, averaged: nn.Module | None, options: Options) -> 
     if averaged is None or decay is None:
         return NoAverage(model)
     return ExponentialAverage(averaged, model, decay=decay)
-
-
-def _check_sharding(options: Options, optimizer: GivenOptimizer) -> None:
-    refuse(
-        "hardware.sharding=fsdp needs an optimizer that is made for its parameters, not one that "
-        "was made before"
-        if isinstance(optimizer, Optimizer)
-        else None,
-        "trainer.on_out_of_memory=split does not go with hardware.sharding=fsdp: a rank cannot "
-        "begin a step again while the others wait for it"
-        if options.trainer.on_out_of_memory == "split"
-        else None,
-        "checkpoint.max_shard_size does not go with hardware.sharding=fsdp, where each rank writes "
-        "its own part of the weights: set checkpoint.max_shard_size=null"
-        if options.checkpoint.max_shard_size is not None
-        else None,
-    )
 
 
 def _loaders(data: Data, options: Options, device: torch.device, ranks: Ranks) -> dict[str, Loader]:

@@ -251,6 +251,7 @@ def _start_trackers(job: Job, session: Session) -> list[Tracker]:
         run = TrackedRun(
             directory=job.directory,
             name=job.description.name,
+            tracker=name,
             parameters=config,
             settings=nodes.get(name) or {},
             tags={"runner.id": session.id},

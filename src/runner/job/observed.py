@@ -54,7 +54,9 @@ class ObservedTask:
 
     def _alternating_step(self, model: Any, batch: Batch, update: Any) -> StepOutput:
         self._begin("the alternating step", batch)
-        return self._task.alternating_step(model, batch, update)  # type: ignore[attr-defined]
+        output = self._task.alternating_step(model, batch, update)  # type: ignore[attr-defined]
+        self._stage("what follows a step")
+        return output
 
     def _training_epoch(self, model: nn.Module, batches: Iterator[Batch], update: Any) -> Any:
         def told() -> Iterator[Batch]:
@@ -62,7 +64,9 @@ class ObservedTask:
                 self._begin("the epoch", batch)
                 yield batch
 
-        return self._task.training_epoch(model, told(), update)  # type: ignore[attr-defined]
+        values = self._task.training_epoch(model, told(), update)  # type: ignore[attr-defined]
+        self._stage("what follows an epoch")
+        return values
 
     def _begin(self, stage: str, batch: Batch) -> None:
         self._stage(stage)

@@ -1,8 +1,8 @@
 """Rehearse a run: build everything, and do each kind of work once, before anything is started.
 
 The training itself is the real one (`TrainingLoop`), cut down to a step, a batch of each evaluation
-and nothing to save; its files go to a folder that is thrown away. Callbacks are built, and told
-nothing; trackers are not even built. A run on several ranks is rehearsed as rank 0 of them, alone.
+and nothing to save; its files go to a folder that is thrown away. Callbacks and trackers are
+built, and told nothing. A run on several ranks is rehearsed as rank 0 of them, alone.
 """
 
 import copy
@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from runner.build.debugging import apply_debug
-from runner.build.from_config import build_parts
+from runner.build.from_config import build_parts, build_trackers
 from runner.build.optimizers import build_optimizer, with_a_row_each_epoch
 from runner.build.plan import check_metric, plan_schedule
 from runner.config.instantiate import instantiate_each
@@ -29,14 +30,13 @@ from runner.job.observed import ObservedLoader, ObservedTask, Stage
 from runner.job.picklable import check_picklable
 from runner.job.place import wants_ranks
 from runner.job.telling import told, warnings_heard
-from runner.optim.optimizers import by_name
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, Row, read_journal
 from runner.runtime.device import prepare_hardware
 from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.signals import StopRequests
 from runner.sweeps.checks.findings import Findings
-from runner.tasks.task import has_own_epoch
+from runner.tasks.task import has_own_epoch, has_step
 from runner.training.loop import TrainingLoop
 from runner.training.own_epoch import WholeEpochs
 from runner.training.parts import Parts
@@ -107,6 +107,7 @@ def _build(config: RunConfig, device: torch.device, stage: Stage) -> Parts:
         hardware=replace(config.hardware, sharding=None),
     )
     parts = build_parts(neutral, device, _Alone(count=config.hardware.num_processes))
+    build_trackers(config)  # a package that one of them needs may be missing
     if config.loader.num_workers:
         stage("handing the data to their workers")
         for loader in parts.loaders.values():
@@ -183,7 +184,7 @@ def _try(
     rows = _train(_cut_down(parts, stage, is_timed=is_timed), directory)
     facts["batch"] = stage.training_batch
     if is_timed:
-        facts["seconds_per_step"] = _seconds_per_step(rows, parts.options)
+        facts["seconds_per_step"] = _seconds_per_step(rows, parts)
 
 
 def _train(parts: Parts, directory: RunDirectory) -> list[Row]:
@@ -200,9 +201,9 @@ def _train(parts: Parts, directory: RunDirectory) -> list[Row]:
 def _cut_down(parts: Parts, stage: Stage, *, is_timed: bool) -> Parts:
     """Return `parts` of a training that is over after a step and whatever it would do then."""
     options = parts.options
-    for optimizer in by_name(parts.optimizer).values():
-        optimizer.register_step_pre_hook(lambda *_: stage("the optimizer's step"))
-        optimizer.register_step_post_hook(lambda *_: stage("what follows a step"))
+    if isinstance(parts.optimizer, Optimizer) and has_step(parts.task):  # others go on behind it
+        parts.optimizer.register_step_pre_hook(lambda *_: stage("the optimizer's step"))
+        parts.optimizer.register_step_post_hook(lambda *_: stage("what follows a step"))
     loaders = {split: _observed(loader, split, stage) for split, loader in parts.loaders.items()}
     return replace(
         parts,
@@ -247,13 +248,17 @@ def _short(trainer: TrainerOptions, *, is_timed: bool) -> TrainerOptions:
     )
 
 
-def _seconds_per_step(rows: Sequence[Row], options: Options) -> float:
+def _seconds_per_step(rows: Sequence[Row], parts: Parts) -> float:
     """Return how long a whole step takes, the first one, which warms up, left out if possible.
 
     Workers are believed to make batches as fast as they are needed.
     """
     speeds = [row.values for row in rows if row.split == "speed"]
-    samples = options.loader.batch_size * options.trainer.gradient_accumulation_steps
+    options, train = parts.options, parts.loaders["train"]
+    batches = options.trainer.gradient_accumulation_steps
+    if isinstance(train, WholeEpochs):
+        batches = train.inner.num_batches or 1
+    samples = options.loader.batch_size * batches
     hidden = bool(options.loader.num_workers)
     return statistics.median(
         samples / speed["samples_per_second"] * (1 - hidden * speed["data_wait_share"])

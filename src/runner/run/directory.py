@@ -33,6 +33,14 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     @property
+    def table(self) -> Path:
+        return self.path / "metrics.csv"  # with trackers=csv
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"  # with trackers=tensorboard
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.data.characters import Tokenizer
-from runner.metrics.classification import RightShare
+from runner.metrics.classification import Accuracy
 from runner.metrics.mean import Perplexity
 from runner.metrics.metric import Metric
 
@@ -98,7 +98,7 @@ class ClassLabels:
         return (labels.view(len(labels)) != IGNORED).long().tolist()
 
     def metrics(self) -> dict[str, Metric]:
-        return {"accuracy": RightShare()}
+        return {"accuracy": Accuracy()}
 
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         labels = labels.view(len(labels))

@@ -9,6 +9,7 @@
         log?
         stop?                       the ranks agree; saved, and the next job does what is left
         evaluate?                   before saving: the best score must be inside
+        tell of the epoch's end?
         prune?                      a search may end here what falls behind its other runs
         save?                       in the background
     evaluate at the end, save
@@ -43,6 +44,7 @@ from runner.training.evaluation import Evaluator
 from runner.training.events import Events
 from runner.training.health import Health, NonfiniteError
 from runner.training.limits import Limits
+from runner.training.newest import NewestValues
 from runner.training.parts import Parts
 from runner.training.position import TrainingData
 from runner.training.progress import Progress
@@ -83,6 +85,7 @@ class TrainingLoop:
     ) -> None:
         trainer, checkpoint = parts.options.trainer, parts.options.checkpoint
         self._parts = parts
+        self._directory = directory
         self._options = trainer
         self._beat = beat
         self._agreement = Agreement(parts.ranks, stop)
@@ -108,9 +111,10 @@ class TrainingLoop:
         self._step = step_for(
             parts, self._averages, speed=self._speed, between=self._between_batches
         )
+        self._recorder = Recorder(journal, self._progress, self._on_row)
         self._fit = self._fit_of(directory)
         self._events = Events(parts.callbacks, self._fit)
-        self._recorder = Recorder(journal, self._progress, self._on_row)
+        self._newest = NewestValues(is_wanted=self._events.has_listeners("on_epoch_end"))
         self._window = Window(
             self._averages,
             self._speed,
@@ -163,6 +167,7 @@ class TrainingLoop:
         """Go to where the newest checkpoint stands, if any; CheckpointError if it does not fit."""
         self._restored_step = self._saver.restore()
         self._health.begin_at(self._progress.step)
+        self._newest.read(self._directory.journal, until_step=self._progress.step)
         if self._restored_step is None and self._recorder.has_rows:
             _log.warning("no checkpoint is there: training starts again from step 0")
 
@@ -261,6 +266,9 @@ class TrainingLoop:
             self._stop()
         if is_due(self._evaluate_every, self._progress) and not self._progress.is_evaluated:
             self._evaluate()
+        if self._progress.told_epochs < self._progress.epoch:
+            self._progress.told_epochs = self._progress.epoch
+            self._events.tell("on_epoch_end", self._newest.values)
         if self._progress.wants_save or self._is_save_due(since_save):
             self._save(planned=True)
 
@@ -377,6 +385,7 @@ class TrainingLoop:
             self._events.tell("on_checkpoint", step)
 
     def _on_row(self, row: Row) -> None:
+        self._newest.take(row)
         self._events.tell("on_log", row)
 
     def _state(self) -> dict[str, Stateful]:
@@ -406,4 +415,6 @@ class TrainingLoop:
             progress=self._progress,
             planned_steps=self._parts.planned_steps,
             ranks=self._parts.ranks,
+            best=self._best,
+            record=self._recorder.record_watched,
         )

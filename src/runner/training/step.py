@@ -3,7 +3,6 @@
 Nothing here waits for the device: values to log stay there until they are asked for.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -12,12 +11,12 @@ from torch.optim import Optimizer
 
 from runner.data.data import Batch
 from runner.data.epoch import MicroBatch
-from runner.runtime.sharding import clip_gradients
 from runner.tasks.task import StepTask
 from runner.training.averages import Averages
 from runner.training.boundary import Boundary
 from runner.training.buffers import BufferSync
 from runner.training.finite import SkipNonfinite
+from runner.training.gradient_norm import norm_for
 from runner.training.gradients import gradient_sum
 from runner.training.parts import Parts
 from runner.training.preparation import Preparation
@@ -43,12 +42,12 @@ class TrainingStep:
         self._gradients = gradient_sum(parts.model, parts.ranks)
         self._sync_buffers = BufferSync(parts.model, parts.ranks)
         self._boundary = Boundary(parts.model, parts.device)
-        self._max_grad_norm = trainer.max_grad_norm
         self._splits = trainer.on_out_of_memory == "split"
         self.splitting = Splitting(is_possible=not self._gradients.needs_every_rank)
         self._skip: SkipNonfinite | None = None
         if trainer.on_nonfinite == "skip" and not parts.precision.scaler.is_enabled():
             self._skip = SkipNonfinite(self._optimizer, parts.device)
+        self._norm_of = norm_for(trainer, is_needed=self._skip is not None)
         # Several ranks cannot go back alone: they need it to begin a step again, or to skip one.
         self._marks = not parts.ranks.are_several or self._splits or self._skip is not None
         self.stage = Stage.WHOLE
@@ -146,10 +145,9 @@ class TrainingStep:
     def _update(self) -> None:
         optimizer, scaler = self._optimizer, self._parts.precision.scaler
         is_bad = None
-        if self._max_grad_norm is not None or self._skip is not None:
+        if self._norm_of is not None:
             scaler.unscale_(optimizer)
-            largest = math.inf if self._max_grad_norm is None else self._max_grad_norm
-            norm = clip_gradients(self._parameters, largest)
+            norm = self._norm_of(self._parameters)
             self._log_once("grad_norm", norm)
             is_bad = (~norm.isfinite()).float() if self._skip is not None else None
         if self._skip is None or is_bad is None or self._skip.allows(is_bad):

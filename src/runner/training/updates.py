@@ -9,9 +9,9 @@ from torch.optim import Optimizer
 from runner.data.epoch import MicroBatch
 from runner.errors import RunError
 from runner.optim.optimizers import SINGLE, by_name
-from runner.runtime.sharding import clip_gradients
 from runner.tasks.task import Update
 from runner.training.averages import Averages
+from runner.training.gradient_norm import norm_for
 from runner.training.gradients import GradientSum, OwnGradients
 from runner.training.parts import Parts
 
@@ -70,7 +70,7 @@ class OptimizerUpdate:
             if parts.ranks.are_several
             else OwnGradients()
         )
-        self._max_grad_norm = parts.options.trainer.max_grad_norm
+        self._norm_of = norm_for(parts.options.trainer)
         self._norm_name = "grad_norm" if name == SINGLE else f"grad_norm.{name}"
         self._averages = averages
         self._before = before
@@ -108,9 +108,9 @@ class OptimizerUpdate:
 
     def _step(self) -> None:
         optimizer, scaler = self._optimizer, self._precision.scaler
-        if self._max_grad_norm is not None:
+        if self._norm_of is not None:
             scaler.unscale_(optimizer)
-            norm = clip_gradients(self._parameters, self._max_grad_norm)
+            norm = self._norm_of(self._parameters)
             if self._ranks.is_main:  # the same on all ranks
                 self._averages.add({self._norm_name: norm}, weight=1)
         scaler.step(optimizer)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch.optim import Optimizer
 
-from runner.optim.optimizers import SINGLE
 from runner.training.averages import Averages
+from runner.training.learning_rates import learning_rates
 from runner.training.progress import Progress
 from runner.training.recorder import Recorder
 from runner.training.speed import Speedometer
@@ -27,7 +27,7 @@ class Window:
     ) -> None:
         self._averages = averages
         self._speed = speed
-        self._rates = {_rate_name(name): each for name, each in optimizers.items()}
+        self._optimizers = optimizers
         self._recorder = recorder
         self._every_steps = every_steps
 
@@ -47,9 +47,7 @@ class Window:
             self._recorder.record(self._rows(means))
 
     def _rows(self, means: dict[str, float]) -> Rows:
-        rates = {name: each.param_groups[0]["lr"] for name, each in self._rates.items()}
+        rates: dict[str, float] = {}
+        for name, optimizer in self._optimizers.items():
+            rates |= learning_rates(optimizer, of=name)
         return {"speed": self._speed.take(), "train": {**means, **rates}}
-
-
-def _rate_name(optimizer: str) -> str:
-    return "lr" if optimizer == SINGLE else f"lr.{optimizer}"
