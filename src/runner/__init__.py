@@ -20,6 +20,7 @@ _LAZY = {
     "Options": "runner.config.options",
     "PrecisionOptions": "runner.config.options",
     "Run": "runner.facade.run",
+    "Supervised": "runner.tasks.supervised",
     "Trainer": "runner.facade.trainer",
     "TrainerOptions": "runner.config.options",
 }

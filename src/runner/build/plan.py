@@ -111,6 +111,11 @@ def check_plan(
             "scheduler=plateau follows an evaluation: it needs trainer.best_metric=evaluation.* "
             "and data with an evaluation split"
         )
+    if schedule.needs_score and trainer.schedule_every != "evaluation":
+        raise ConfigError(
+            "scheduler=plateau follows the score of evaluations, so trainer.schedule_every must be "
+            f"evaluation, got {trainer.schedule_every}"
+        )
     every = trainer.log_every_steps
     never_logged = not every or (plan.steps is not None and plan.steps < every)
     if not scores_evaluations and never_logged:

@@ -5,8 +5,9 @@ from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from runner.errors import RunError
+from runner.errors import ConfigError, RunError
 
 
 def to_yaml(frozen: dict[str, Any]) -> str:
@@ -25,3 +26,14 @@ def read_config(path: Path) -> dict[str, Any]:
         raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error
     except yaml.YAMLError as error:
         raise RunError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return what the YAML file at `path` says, resolved; ConfigError if it is not that."""
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold keys and values, as in `seed: 1`")
+    return content  # type: ignore[return-value]

@@ -92,17 +92,20 @@ class Run:
 
         Raises RunError with the names there are when `name` is not among them.
         """
-        split, _, metric = name.partition(".")
-        rows = self.metrics
-        found = [
-            (row.step, row.values[metric])
-            for row in rows
-            if row.split == split and metric in row.values
-        ]
-        if not found:
-            known = {f"{row.split}.{value}" for row in rows for value in row.values}
-            hint = did_you_mean(name, known) or f"; there are {', '.join(sorted(known)) or 'none'}"
+        history = self.history
+        if name not in history:
+            known = ", ".join(sorted(history)) or "none"
+            hint = did_you_mean(name, history) or f"; there are {known}"
             raise RunError(f"{self.directory.path} has no metric {name!r}{hint}")
+        return history[name]
+
+    @property
+    def history(self) -> dict[str, list[tuple[int, float]]]:
+        """Every metric of the journal with its (step, value) pairs: {"train.loss": [...], ...}."""
+        found: dict[str, list[tuple[int, float]]] = {}
+        for row in self.metrics:
+            for name, value in row.values.items():
+                found.setdefault(f"{row.split}.{name}", []).append((row.step, value))
         return found
 
     @property
@@ -147,6 +150,16 @@ class Run:
         if not isinstance(self.config.get("data", {}).get("preprocessor"), dict):
             return None
         return self.resolved_config()["data"]["preprocessor"]
+
+    def fork(self, step: int) -> "Run":
+        """Return a new run, beside this one, that stands where this one stood at `step`.
+
+        To train on from there: `runner resume`, or a `Trainer` with its directory. This run is not
+        touched. Raises CheckpointError with the steps there are.
+        """
+        from runner.job.fork import fork_run
+
+        return Run(fork_run(self.directory.path, step=step))
 
     def _build_model(self) -> "nn.Module":
         from runner.config.instantiate import instantiate

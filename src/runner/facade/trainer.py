@@ -1,29 +1,31 @@
 """`Trainer`: the same core from Python, without Hydra.
 
-    from runner import Data, Options, Trainer, TrainerOptions
+    from runner import Trainer
 
     trainer = Trainer(
         model=model,
-        task=Classification(num_classes=10),
-        data=Data(train=train_set, evaluation=evaluation_set),
-        optimizer=partial(torch.optim.AdamW, lr=1e-3),
-        options=Options(trainer=TrainerOptions(max_epochs=5)),
+        loss="cross_entropy",
+        metrics=["accuracy"],
+        data={"train": train_set, "evaluation": evaluation_set},
+        optimizer={"name": "adamw", "lr": 3e-4},
+        options={"trainer.max_epochs": 5, "data.batch_size": 32},
     )
     result = trainer.fit()
+    print(result.score, result.history["train.loss"])
 
 Directory, journal, checkpoints, progress and MLflow are those of a run from the command line.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from torch import nn
-from torch.optim import Optimizer
 
 from runner.build.assemble import assemble
+from runner.build.optimizers import GivenOptimizer, GivenScheduler
 from runner.config.combinations import check_combinations
 from runner.config.duration import parse_optional
 from runner.config.options import Options
@@ -31,71 +33,95 @@ from runner.config.stamp import new_stamp
 from runner.config.threads import available_threads, threads_of_run
 from runner.data.data import Data
 from runner.errors import ConfigError
+from runner.facade import accelerator as accelerators
+from runner.facade import datasets
+from runner.facade.by_hand import Hand, Judge
+from runner.facade.optimizers import read_optimizer, read_scheduler
+from runner.facade.run import Run
+from runner.facade.settings import read_settings
+from runner.facade.tasks import read_task
+from runner.facade.watchers import read_callbacks, read_trackers
+from runner.facade.weights import read_weights
 from runner.job.fit import Job, fit
-from runner.job.place import take_place, wants_ranks
-from runner.optim.optimization import OptimizerFactory, SchedulerFactory
+from runner.job.place import Place, take_place, wants_ranks
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription
 from runner.runtime.launch import launch_of
-from runner.runtime.ranks import Ranks
+from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.rendezvous import agreed
 from runner.runtime.seeds import seed_everything
-from runner.tasks.task import Task
-from runner.trackers.mlflow.tracker import MLflowTracker
+from runner.tasks.task import Predictions, Task
 from runner.trackers.tracker import Tracker
 from runner.training.callback import Callback
-from runner.training.callbacks.defaults import default_callbacks
 from runner.training.loop import Result
 from runner.training.parts import Parts
 
 
 class Trainer:
-    """Trains one model in one run directory: journal, checkpoints, MLflow and progress included.
+    """Trains one model, in one run directory: journal, checkpoints, trackers, progress included.
 
-    `optimizer` is made from the model's parameters, or is one already; `scheduler` is made from the
-    optimizer, and is given `total_steps` if it takes that argument. `callbacks` and `trackers`
-    replace the defaults (progress bar and pictures; MLflow).
+    `model`: any `torch.nn.Module`.
+    `task`: what a batch means (`runner.tasks`). It may be left out with `loss`, a name such as
+        "cross_entropy" or a function of (output, target), and `metrics`, names or objects; and for
+        a model that computes its own loss, as those of Hugging Face do.
+    `data`: `runner.Data`, a dataset, a DataLoader, or a mapping of those by split: "train",
+        "evaluation", "test". It may be left out where nothing is trained.
+    `optimizer`: a name, a mapping with `name` and arguments, what makes one of the parameters, or
+        one that is made (None: AdamW with a learning rate of 1e-3). `scheduler`: a name, such a
+        mapping, or what makes one of the optimizer; it is given `total_steps` if it asks for that.
+    `options`: `runner.Options`, a mapping with the names of the command line
+        ({"trainer.max_epochs": 5}), a YAML file of them, or an object with such attributes.
+    `accelerator`: an `accelerate.Accelerator` whose device, ranks and mixed precision are taken
+        over; the group of its processes is closed, since a run opens one of its own.
+    `callbacks`: a list of `runner.Callback` and functions joins the defaults (progress bar and
+        pictures), a mapping replaces them. `trackers`: names, objects, or a mapping of them
+        (None: MLflow).
 
-    Without `directory` every `fit` starts a new run under `output_dir`, with the weights that
-    `model` has then; `directory` tells the last one. With a directory that holds an unfinished run,
-    `fit` continues it exactly; a finished one is trained further if `options` now go further, and
-    else only gives its result. Other `options` than those of the run are refused by their keys;
+    Without `directory` every `fit` starts a new run under `output_dir`/`name`, with the weights
+    that `model` has then; `directory` tells the last one. With a directory that holds an unfinished
+    run, `fit` continues it exactly; a finished one is trained further if `options` now go further,
+    and else only gives its result. Other `options` than those of the run are refused by their keys;
     model, task, optimizer and scheduler cannot be compared: giving the same ones is up to you.
+
+    Raises ConfigError with one sentence for each mistake in the arguments.
     """
 
     def __init__(
         self,
         *,
         model: nn.Module,
-        task: Task,
-        data: Data,
-        optimizer: OptimizerFactory | Optimizer,
-        scheduler: SchedulerFactory | None = None,
-        options: Options | None = None,
-        callbacks: Mapping[str, Callback] | None = None,
-        trackers: Mapping[str, Tracker] | None = None,
+        task: Task | None = None,
+        loss: str | Callable[..., Any] | None = None,
+        metrics: Sequence[Any] | Mapping[str, Any] | None = None,
+        data: Any = None,
+        optimizer: str | Mapping[str, Any] | GivenOptimizer | None = None,
+        scheduler: str | Mapping[str, Any] | GivenScheduler = None,
+        options: Any = None,
+        accelerator: Any = None,
+        callbacks: Mapping[str, Callback] | Sequence[Any] | Callable[..., Any] | None = None,
+        trackers: Mapping[str, Tracker] | Sequence[Any] | str | None = None,
         directory: str | Path | None = None,
         name: str = "run",
         output_dir: str | Path = "outputs",
     ) -> None:
+        settings = read_settings(options)
+        self.data, known = datasets.read_data(data, settings.options)
+        if accelerator is not None:
+            known = accelerators.options_with(accelerator, known)
+            accelerators.leave_its_group()
         self.model = model
-        self.options = options or Options()
+        self.task: Task = read_task(task, loss=loss, metrics=metrics, model=model)
+        self.options = known
         self.directory = Path(directory) if directory else None
         self._runs = None if directory else Path(output_dir, name)  # a new run in it for every fit
         self._name = name
-        self._pieces: dict[str, Any] = {
-            "task": task,
-            "data": data,
-            "optimizer": optimizer,
-            "scheduler": scheduler,
-            "callbacks": default_callbacks() if callbacks is None else callbacks,
-        }
-        store = f"sqlite:///{Path(output_dir) / 'mlflow.db'}"
-        self._trackers = (
-            {"mlflow": MLflowTracker(tracking_uri=store, experiment=name)}
-            if trackers is None
-            else trackers
+        self._optimizer = read_optimizer(_one("optimizer", optimizer, settings.optimizer))
+        self._scheduler = read_scheduler(
+            _one("scheduler", scheduler, settings.scheduler), best_mode=known.trainer.best_mode
         )
+        self._callbacks = read_callbacks(callbacks)
+        self._trackers = read_trackers(trackers, name=name, output_dir=Path(output_dir))
+        self._hand: Hand | None = None
 
     def fit(self) -> Result:
         """Train until a limit is reached; a test at the end leaves the best weights in `model`.
@@ -103,6 +129,7 @@ class Trainer:
         Raises Interrupted, with everything saved, when a signal asked for a stop.
         """
         _check(self.options)
+        self._put_down()
         if self._runs is not None:
             self.directory = self._runs / agreed(launch_of(), new_stamp)
         assert self.directory is not None
@@ -110,13 +137,7 @@ class Trainer:
         options = _with_threads(self.options, directory)
         place = take_place(options)
         seed_everything(options.seed)
-
-        def build(ranks: Ranks) -> Parts:
-            return assemble(
-                model=self.model, options=options, device=place.device, ranks=ranks, **self._pieces
-            )
-
-        return fit(
+        result = fit(
             Job(
                 directory=directory,
                 description=JobDescription(
@@ -125,7 +146,7 @@ class Trainer:
                     overrides=[],
                     command=sys.argv,
                 ),
-                build=build,
+                build=lambda ranks: self._build(options, place, ranks, self._callbacks),
                 trackers=self._trackers if place.is_main else {},
                 place=place,
                 checkpoint_dir=options.checkpoint.dir,
@@ -133,6 +154,103 @@ class Trainer:
                 hang_timeout=parse_optional(options.trainer.hang_timeout),
             )
         )
+        return replace(result, history=Run(directory.path).history)
+
+    def train_step(self, batch: Any) -> dict[str, float]:
+        """Update `model` once on `batch`, as a loader gives it, outside of any run.
+
+        Returns the loss and what else the task logs. The optimizer and its schedule are kept from
+        call to call until the next `fit`, which begins with new ones; nothing is logged or saved.
+        """
+        return self._by_hand().train_step(batch)
+
+    def train_epoch(self) -> dict[str, float]:
+        """Train `model` on the next epoch of the data, outside of any run; return the means."""
+        return self._by_hand().train_epoch()
+
+    def evaluation_step(self, batch: Any) -> dict[str, float]:
+        """Return the metrics of the task on `batch`, as a loader gives it."""
+        return self._judge().measure_batch(batch)
+
+    def evaluate(self, what: Any = "evaluation") -> dict[str, float]:
+        """Return the metrics of `model` as it is, on a split or on other data.
+
+        `what` is the name of a split ("evaluation", "test", "train"), a dataset or a DataLoader.
+        Of a split of several datasets all are measured, their metrics called "NAME.loss". Nothing
+        is logged, and no run is touched.
+        """
+        values: dict[str, float] = {}
+        for own, loader in datasets.loaders_of(
+            what, self.data, self.options, self._device()
+        ).items():
+            found = self._judge().measure(loader)
+            values |= {f"{own}.{name}" if own else name: value for name, value in found.items()}
+        return values
+
+    def predict(self, what: Any) -> Predictions:
+        """Return what `model` says of every sample of `what`, a split or data as in `evaluate`."""
+        loaders = datasets.loaders_of(what, self.data, self.options, self._device())
+        return self._judge().predict(*loaders.values())
+
+    def load(self, path: str | Path, *, step: int | None = None) -> Self:
+        """Give `model` the weights of a run, its best ones or those of `step`; of a checkpoint.
+
+        Neither optimizer nor schedule are taken: what continues a run exactly is `fit` with its
+        `directory`.
+        """
+        read_weights(Path(path), self.model, step=step)
+        return self
+
+    def _build(
+        self, options: Options, place: Place, ranks: Ranks, callbacks: Mapping[str, Callback]
+    ) -> Parts:
+        return assemble(
+            model=self.model,
+            task=self.task,
+            data=self._training_data(),
+            optimizer=self._optimizer,
+            scheduler=self._scheduler,
+            callbacks=callbacks,
+            options=options,
+            device=place.device,
+            ranks=ranks,
+        )
+
+    def _training_data(self) -> Data:
+        if self.data is None:
+            raise ConfigError("data: there is nothing to train on; give the trainer data=...")
+        return self.data
+
+    def _by_hand(self) -> Hand:
+        if self._hand is None:
+            launch = launch_of()
+            if launch is not None:
+                raise ConfigError(
+                    f"a step by hand is for one process, and this is one of {launch.count}, whose "
+                    "weights would go apart: use fit()"
+                )
+            place = take_place(self.options)
+            seed_everything(self.options.seed)
+            self._hand = Hand(self._build(self.options, place, ALONE, {}))
+        return self._hand
+
+    def _put_down(self) -> None:
+        if self._hand is not None:
+            self._hand.close()
+            self._hand = None
+
+    def _judge(self) -> Judge:
+        return Judge(model=self.model, task=self.task, device=self._device(), options=self.options)
+
+    def _device(self) -> Any:
+        return take_place(self.options).device
+
+
+def _one(key: str, argument: Any, setting: Any) -> Any:
+    """Return which of the two was given."""
+    if argument is not None and setting is not None:
+        raise ConfigError(f"{key} is given twice, as an argument and in options: leave one out")
+    return setting if argument is None else argument
 
 
 def _check(options: Options) -> None:

@@ -1,0 +1,64 @@
+"""What a user's `accelerate.Accelerator` says, as options of a run."""
+
+from dataclasses import replace
+from typing import Any
+
+from torch import distributed as dist
+
+from runner.config.options import Options
+from runner.errors import ConfigError
+
+_FORMATS = {"no": None, "bf16": "bf16", "fp16": "fp16"}
+
+
+def options_with(accelerator: Any, options: Options) -> Options:
+    """Return `options` with the device and the number format of `accelerator`.
+
+    Its ranks are those of its launcher, which runner reads where the accelerator did. Raises
+    ConfigError for what cannot be taken over, with the reason.
+    """
+    device, mixed = _said(accelerator, "device"), str(_said(accelerator, "mixed_precision"))
+    steps = getattr(accelerator, "gradient_accumulation_steps", 1)
+    if steps != 1:
+        raise ConfigError(
+            f"accelerator: its gradient_accumulation_steps={steps} is not taken over, since it "
+            "counts every micro-batch alike where runner weighs it by its targets: leave it out, "
+            f"and give options trainer.gradient_accumulation_steps={steps}"
+        )
+    if mixed not in _FORMATS:
+        raise ConfigError(
+            f"accelerator: mixed_precision={mixed} is not supported: use no, bf16 or fp16"
+        )
+    _check_same("hardware.device", options.hardware.device, "auto", str(device))
+    _check_same("precision.autocast", options.precision.autocast, None, _FORMATS[mixed])
+    several = getattr(accelerator, "num_processes", 1) > 1
+    name = device.type if several else str(device)  # each rank finds the device of its number
+    return replace(
+        options,
+        hardware=replace(options.hardware, device=name),
+        precision=replace(options.precision, autocast=_FORMATS[mixed]),
+    )
+
+
+def leave_its_group() -> None:
+    """Leave the process group that an accelerator of several ranks has opened.
+
+    A process has one at a time; those of a run meet in a group of its own, which can fail together.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _said(accelerator: Any, name: str) -> Any:
+    if not hasattr(accelerator, name):
+        raise ConfigError(
+            f"accelerator must be an accelerate.Accelerator, got {accelerator!r} (no {name})"
+        )
+    return getattr(accelerator, name)
+
+
+def _check_same(key: str, asked: object, unset: object, told: object) -> None:
+    if asked not in (unset, told) and str(told).partition(":")[0] != asked:
+        raise ConfigError(
+            f"{key}={asked}, and the accelerator says {told}: leave one of the two out"
+        )

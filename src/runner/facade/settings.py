@@ -1,0 +1,107 @@
+"""`Settings`: the options of a `Trainer`, read from whatever holds them.
+
+    {"trainer": {"max_epochs": 5}, "data": {"batch_size": 32}}     a mapping, nested ...
+    {"trainer.max_epochs": 5, "data.batch_size": 32}               ... or with the names as typed
+    "settings.yaml"                                                the same in a file
+    argparse.Namespace, a dataclass, any object                    its attributes are the keys
+
+All are checked as the command line checks its config, with the same sentences.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from runner.config.annotations import fits, name_of
+from runner.config.options import Options
+from runner.config.validate import read_options
+from runner.config.written import read_mapping
+from runner.errors import ConfigError, did_you_mean
+
+BESIDE_OPTIONS = ("optimizer", "scheduler")  # what a file of settings may say, too
+_USER_NAMES = {"loader": "data"}  # the node of the config that holds these options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All options, and the optimizer and scheduler if they were given along with them."""
+
+    options: Options
+    optimizer: Any = None
+    scheduler: Any = None
+
+
+def read_settings(given: object) -> Settings:
+    """Return the settings in `given`; ConfigError with a sentence for each mistake in them."""
+    if given is None:
+        return Settings(options=Options())
+    if isinstance(given, Options):
+        return Settings(options=given)
+    nodes = _nested(_plain(given))
+    beside = {name: nodes.pop(name, None) for name in BESIDE_OPTIONS}
+    return Settings(options=_options(nodes), **beside)
+
+
+def _plain(given: object) -> dict[str, Any]:
+    """Return the keys and values of a file, a mapping or an object."""
+    if isinstance(given, str | Path):
+        return read_mapping(Path(given))
+    if isinstance(given, Mapping):
+        return dict(given)
+    if dataclasses.is_dataclass(given) and not isinstance(given, type):
+        return {field.name: getattr(given, field.name) for field in fields(given)}
+    try:
+        return {name: value for name, value in vars(given).items() if not name.startswith("_")}
+    except TypeError:
+        raise ConfigError(
+            f"options must be Options, a mapping, a YAML file or an object with attributes, "
+            f"got {given!r}"
+        ) from None
+
+
+def _nested(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `plain` with "trainer.max_epochs" as a key of the node "trainer"."""
+    nodes: dict[str, Any] = {}
+    for key, value in plain.items():
+        node, _, rest = str(key).partition(".")
+        if rest:
+            inner = nodes.setdefault(node, {})
+            if isinstance(inner, dict):
+                inner[rest] = value
+        elif isinstance(value, str | int | float | bool | None) or node in BESIDE_OPTIONS:
+            nodes[node] = value
+        else:
+            nodes[node] = {**nodes.get(node, {}), **_plain(value)}
+    return nodes
+
+
+def _options(nodes: Mapping[str, Any]) -> Options:
+    annotations = typing.get_type_hints(Options)
+    homes = {_USER_NAMES.get(name, name): name for name in annotations}
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for key, node in nodes.items():
+        if key not in homes:
+            known = [*homes, *BESIDE_OPTIONS]
+            problems.append(f"options: {key} is no known key{did_you_mean(key, known)}")
+            continue
+        try:
+            values[homes[key]] = _value(key, node, annotations[homes[key]])
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(*problems)
+    return Options(**values)
+
+
+def _value(key: str, node: Any, annotation: Any) -> Any:
+    if not dataclasses.is_dataclass(annotation):
+        if not fits(node, annotation):
+            raise ConfigError(f"{key} must be {name_of(annotation)}, got {node!r}")
+        return node
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{key} must be a group of keys, got {node!r}")
+    return read_options(typing.cast(type, annotation), node, key)
