@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Callback": "runner.training.callback",
     "CheckpointOptions": "runner.config.options",
+    "Curriculum": "runner.data.curriculum",
     "Data": "runner.data.data",
     "DebugOptions": "runner.config.options",
     "HardwareOptions": "runner.config.options",

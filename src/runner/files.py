@@ -25,6 +25,18 @@ def write_json_atomically(path: Path, value: Any) -> None:
     write_text_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def drop_torn_line(path: Path) -> None:
+    """Cut off what a kill left of a half-written last line; an absent file is left absent."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n":
+            return
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+
+
 def sync_directory(path: Path) -> None:
     """Make the renames inside the directory `path` survive a power loss."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -76,6 +76,8 @@ def test_a_run_that_is_stopped_and_continued_is_the_same_run(tmp_path: Path) -> 
 def test_a_finished_run_may_be_trained_longer_and_nothing_else(tmp_path: Path) -> None:
     assert call("trainer.max_epochs=1", *BARE, cwd=tmp_path).returncode == 0
     directory = only_run(tmp_path)
+    other = call("resume", str(directory), "+experiment=plate_ocr", cwd=tmp_path)
+    assert other.returncode == 2 and "another experiment is another run" in other.stderr
     refused = call("resume", str(directory), "optimizer.lr=1", cwd=tmp_path)
     assert refused.returncode == 2
     assert "optimizer.lr would change the result" in refused.stderr

@@ -143,6 +143,14 @@ def test_a_sweep_with_a_typo_is_refused_before_its_first_job(
     assert not list(tmp_path.rglob("status.json"))
 
 
+def test_a_folder_that_cannot_be_made_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert run([f"output_dir={tmp_path}/file/runs"]) == 2
+    assert "the folder of the run cannot be made" in capsys.readouterr().err
+
+
 def test_a_missing_config_dir_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--config-dir", "absent"]) == 2
     assert "--config-dir absent: there is no such folder" in capsys.readouterr().err

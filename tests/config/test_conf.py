@@ -14,11 +14,25 @@ from runner.config.validate import validate
 
 NEEDED = {  # what a member needs beside it to be runnable
     "data=ocr_folder": ["task=ctc", "model=crnn", "data.root=somewhere"],
+    "data=ocr_hub": ["task=ctc", "model=crnn"],
     "data=plates_synthetic": ["task=ctc", "model=crnn"],
     "data=plates_mixed": ["task=ctc", "model=crnn", "data.root=somewhere"],
     "task=ctc": ["data=plates_synthetic", "model=crnn"],
+    "task=adversarial": ["model=gan", "optimizer=gan"],
+    "data=character_text": ["model=gpt2", "task=huggingface", "task.labels=next_tokens"],
+    "data=string_pairs": ["model=encoder_decoder", "task=sequence_to_sequence"],
+    "task=huggingface": ["data=opinions", "model=bert_classifier", "task.labels=classes"],
+    "task=sequence_to_sequence": ["data=string_pairs", "model=encoder_decoder"],
+    "model=gpt2": ["data=character_text", "task=huggingface", "task.labels=next_tokens"],
+    "model=encoder_decoder": ["data=string_pairs", "task=sequence_to_sequence"],
     "model=crnn": ["data=plates_synthetic", "task=ctc"],
+    "model=gan": ["task=adversarial", "optimizer=gan"],
     "experiment=plate_ocr_real": ["data.root=somewhere"],
+    "experiment=distillation": ["task.teacher.run=somewhere"],
+    "task=distillation": ["task.teacher.run=somewhere"],
+    "task=regression": ["model.num_classes=1"],
+    "task=supervised": ["model.num_classes=1"],
+    "task=autoencoder": ["model=vae"],
 }
 
 

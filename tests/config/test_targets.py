@@ -88,3 +88,13 @@ def test_needs_argument() -> None:
 
 def test_locate_finds_methods_of_classes() -> None:
     assert locate("pathlib.Path.cwd")() == Path.cwd()
+
+
+def test_a_property_of_a_config_of_transformers_is_an_argument_and_a_typo_is_none() -> None:
+    pytest.importorskip("transformers")
+    node = {"_target_": "transformers.BertConfig", "num_labels": 3}
+    assert check_targets(node, "model.config") == []
+    assert check_targets({**node, "num_label": 3}, "model.config") == [
+        "model.config.num_label: transformers.BertConfig has no parameter 'num_label' "
+        "- did you mean 'num_labels'?"
+    ]

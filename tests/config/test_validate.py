@@ -2,6 +2,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from runner.config.compose import compose
+from runner.config.instantiate import instantiate
 from runner.config.options import TrainerOptions
 from runner.config.run_config import RunConfig
 from runner.config.validate import read_options, validate
@@ -71,6 +72,49 @@ def test_a_callback_that_is_null_is_left_out() -> None:
 def test_the_optimizer_must_be_partial() -> None:
     (problem,) = problems_of("optimizer._partial_=false")
     assert "optimizer must have _partial_: true" in problem
+
+
+SEVERAL = ["optimizer=gan", "task=adversarial", "model=gan"]
+
+
+def test_several_optimizers_are_checked_each() -> None:
+    config = validate(compose([*SEVERAL, "optimizer.generator.lr=0.5"]))
+    assert [config.optimizer[name]["lr"] for name in ("generator", "discriminator")] == [0.5, 2e-4]
+    (problem,) = problems_of(*SEVERAL, "optimizer.generator._partial_=false")
+    assert "optimizer.generator must have _partial_: true" in problem
+    (problem,) = problems_of(*SEVERAL, "optimizer.generator=null")
+    assert problem == "optimizer.generator has no _target_, so there is nothing to build"
+    (problem,) = problems_of(*SEVERAL, "+optimizer.discriminator.lrr=1")
+    assert "optimizer.discriminator.lrr: torch.optim.Adam has no parameter 'lrr'" in problem
+
+
+def test_each_of_several_optimizers_may_have_a_scheduler_or_none() -> None:
+    step = "{_target_: torch.optim.lr_scheduler.StepLR, _partial_: true, step_size: 3}"
+    scheduler = f"+scheduler={{generator: {step}, discriminator: null}}"
+    config = validate(compose([*SEVERAL, "~scheduler", scheduler]))
+    assert config.scheduler is not None
+    assert config.scheduler["generator"]["step_size"] == 3
+    (problem,) = problems_of(*SEVERAL, "~scheduler", scheduler.replace("_size", "_sice"))
+    assert "scheduler.generator.step_sice" in problem
+    cosine = "{_target_: runner.optim.schedules.cosine_with_warmup, _partial_: true}"
+    knobs = [
+        "~scheduler",
+        f"+scheduler={{generator: {cosine}}}",
+        "trainer.schedule_every=evaluation",
+    ]
+    (problem,) = problems_of(*SEVERAL, *knobs)
+    assert "must know its length" in problem
+
+
+def test_a_model_of_several_parts_is_built_of_nodes() -> None:
+    part = "{_target_: torch.nn.Linear, in_features: 2, out_features: 3}"
+    knobs = [*SEVERAL[:2], "~model", "+model._target_=torch.nn.ModuleDict"]
+    config = validate(compose([*knobs, f"+model.modules={{generator: {part}}}"]))
+    model = instantiate(config.model, "model")
+    assert (type(model).__name__, model["generator"].out_features) == ("ModuleDict", 3)
+    wrong = part.replace("in_features", "in_feature")
+    problems = problems_of(*knobs, f"+model.modules={{generator: {wrong}}}")
+    assert any("model.modules.generator.in_feature:" in problem for problem in problems)
 
 
 def test_a_component_without_a_target_is_told() -> None:

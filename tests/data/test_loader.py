@@ -24,12 +24,21 @@ class Noisy:
         return torch.tensor([index, random.random(), np.random.rand(), torch.rand(()).item()])
 
 
-def loader_of(dataset: Any, *, rank: int = 0, num_ranks: int = 1, **options: Any) -> Loader:
+def loader_of(
+    dataset: Any,
+    *,
+    rank: int = 0,
+    num_ranks: int = 1,
+    collate: Any = None,
+    sampler: Any = None,
+    **options: Any,
+) -> Loader:
     return train_loader(
         dataset,
         LoaderOptions(**{"batch_size": 3, **options}),
         seed=5,
-        collate=None,
+        collate=collate,
+        sampler=sampler,
         pin_memory=False,
         rank=rank,
         num_ranks=num_ranks,

@@ -3,9 +3,9 @@ import pickle
 import torch
 from PIL import Image
 
-from runner.data.pictures import Preprocessor
+from runner.data.pictures import PictureFile, Preprocessor
 from runner.data.text_pictures import (
-    PictureFiles,
+    PicturesOnDemand,
     StoredPictures,
     TextPictures,
     collate_text_pictures,
@@ -41,7 +41,7 @@ def test_fingerprint_follows_texts_and_pictures():
 
 def test_files_are_read_when_asked_for_also_by_a_worker(tmp_path):
     Image.new("L", (6, 4), 9).save(tmp_path / "a.png")
-    pictures = PictureFiles([tmp_path / "a.png"], Preprocessor(2, 3))
+    pictures = PicturesOnDemand([PictureFile(tmp_path / "a.png")], Preprocessor(2, 3))
     dataset = pickle.loads(pickle.dumps(TextPictures(["a"], pictures)))
     assert dataset[0]["image"].tolist() == [[[9, 9, 9], [9, 9, 9]]]
     assert "a.png" in dataset.fingerprint

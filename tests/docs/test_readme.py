@@ -28,9 +28,7 @@ RUNS_OF_SWEEPS = {3: 6, 4: 8}  # by the commas of the command
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 FEW_PLATES = ("data.train_size=64", "data.evaluation_size=8", "data.test_size=8")
 LOOKING = [c for c in COMMANDS if c == RUNNER or "--help" in c or "--cfg" in c]
-OTHERS = (
-    r"resume|predict|find-|check|status|_real"  # tested below, or with other pages
-)
+OTHERS = r"resume|predict|find-|check|status|report|_real"  # tested below, or with other pages
 TRAINING = [
     c for c in COMMANDS if c.startswith(RUNNER) and c not in LOOKING and not re.search(OTHERS, c)
 ]
@@ -93,14 +91,18 @@ def test_a_run_is_continued_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     shutil.move(only_run(tmp_path, "plate_ocr"), tmp_path / "RUN_DIR")
     (tmp_path / "PICTURES").mkdir()
     write_picture(tmp_path / "PICTURES/a.png")
-    commands = [c for c in COMMANDS if re.search(r" resume| predict", c) and "SWEEP" not in c]
-    assert len(commands) == 4
+    commands = [
+        c for c in COMMANDS if re.search(r" resume| predict| report", c) and "SWEEP" not in c
+    ]
+    assert len(commands) == 5
     for command in commands:
         short = [a.replace("=2000", "=4").replace("500", "2") for a in arguments_of(command)]
         done = call(*short, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "file,text,confidence"
-    assert "PICTURES/a.png" in done.stdout
+        if "predict" in command:
+            assert done.stdout.splitlines()[0] == "file,text,confidence"
+            assert "PICTURES/a.png" in done.stdout
+    assert (tmp_path / "RUN_DIR/report/report.html").is_file()
     (snippet,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from runner.config.run_config import RunConfig
 from runner.config.validate import validate
 from runner.data.data import Data
 from runner.job.rehearsal import rehearse
+from runner.sweeps.checks.findings import Findings
+from runner.tasks.adversarial import Adversarial
 from runner.tasks.classification import Classification
 from runner.tasks.task import StepOutput
 from runner.training.callback import Callback
@@ -72,6 +75,29 @@ class NoCount(Classification):
     def training_step(self, model: nn.Module, batch: object) -> StepOutput:
         output = super().training_step(model, batch)  # type: ignore[arg-type]
         return StepOutput(output.loss, "many")  # type: ignore[arg-type]
+
+
+class BadJudge(Adversarial):
+    def alternating_step(self, model: Any, batch: Any, update: Any) -> StepOutput:
+        output = super().alternating_step(model, batch, update)
+        return StepOutput(output.loss / model["generator"].rate, output.num_targets)
+
+
+class OwnEpoch(Classification):
+    read: list[int] = []  # noqa: RUF012
+
+    def training_epoch(self, model: nn.Module, batches: Any, update: Any) -> Any:
+        for batch in batches:
+            OwnEpoch.read.append(len(batch["target"]))
+            loss = self.training_step(model, batch).loss
+            update["optimizer"](loss)
+        return {"loss": loss}
+
+
+class BadEpoch(OwnEpoch):
+    def training_epoch(self, model: nn.Module, batches: Any, update: Any) -> Any:
+        for batch in batches:
+            update["adam"](self.training_step(model, batch).loss)
 
 
 class Points:
@@ -172,6 +198,32 @@ def test_a_good_run_has_no_problem_and_its_facts_are_told() -> None:
     assert stages[:2] == ["building data and model", "building optimizer and scheduler"]
     assert {"the forward pass", "the backward pass", "the optimizer's step"} <= set(stages)
     assert "the evaluation of a batch" in stages
+
+
+def gan(*overrides: str) -> Findings:
+    parts = ["task=adversarial", "model=gan", "optimizer=gan", "trainer.max_steps=9"]
+    (found,) = rehearse([config(*parts, *overrides, model=None)])
+    return found
+
+
+def test_several_optimizers_are_rehearsed() -> None:
+    found = gan("trainer.best_metric=evaluation.frechet_distance")
+    assert (found.problems, found.facts["planned_steps"]) == ([], 9)
+    assert found.facts["batch"] == "input 64x1x8x8"
+    (sentence,) = gan(f"task._target_={HERE}.BadJudge").problems
+    assert sentence.startswith("the alternating step failed: AttributeError")
+    assert "(batch: input 64x1x8x8" in sentence
+    (sentence,) = gan("optimizer.generator.lr=-1").problems
+    assert "optimizer.generator: torch.optim.Adam cannot be built: Invalid learn" in sentence
+
+
+def test_of_an_own_epoch_two_batches_are_tried() -> None:
+    OwnEpoch.read.clear()
+    (found,) = rehearse([config(f"task._target_={HERE}.OwnEpoch", "trainer.max_epochs=7")])
+    assert (found.problems, found.facts["planned_steps"]) == ([], 7)
+    assert OwnEpoch.read == [64, 64]
+    (sentence,) = problems(f"task._target_={HERE}.BadEpoch")
+    assert sentence.startswith("the epoch failed: KeyError: 'adam'")
 
 
 @pytest.mark.parametrize(

@@ -48,3 +48,10 @@ def test_configs_are_replaced_all_at_once(tmp_path: Path) -> None:
     (run, other) = ledger.add([combination("a"), combination("b")])
     ledger.replace([replace(run, config={"x": 2})])
     assert read_ledger(path) == [replace(run, config={"x": 2}), other]
+
+
+def test_a_folder_that_is_no_run_of_the_ledger_keeps_its_number(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "2").mkdir()
+    added = Ledger(tmp_path / "ledger.jsonl").add([combination("a"), combination("b")])
+    assert [run.number for run in added] == [1, 3]

@@ -7,7 +7,8 @@ from torch.nn import functional
 
 from runner.errors import DataError
 from runner.metrics.text import edit_distance
-from runner.tasks.ctc import CTC, check_alignable, decode_greedily, frames_needed
+from runner.tasks.ctc import CTC, check_alignable, frames_needed
+from runner.tasks.decoding.greedy import decode_greedily
 
 steady = settings(deadline=None, derandomize=True)  # the same examples, however slow
 ALPHABET = "abc"
@@ -146,6 +147,20 @@ def test_evaluation_reads_and_counts():
     assert metrics["whole"].compute() == 1 / 2
     loss = task.training_step(model, task.prepare(batch_of("ab", "ac"))).loss.item()
     assert metrics["loss"].compute() == pytest.approx(loss)
+
+
+def test_the_task_reads_under_its_grammar_and_by_beams_and_trains_as_without():
+    torch.manual_seed(0)
+    model, targets = Says(torch.randn(8, 2, 4)), batch_of("ab", "abca")
+    plain = CTC(ALPHABET)
+    for task in (CTC(ALPHABET, grammar="LLL"), CTC(ALPHABET, beam_width=4, grammar=["L", "LLL"])):
+        batch = task.prepare(targets)  # the texts of the data need not follow the grammar
+        assert torch.equal(
+            task.training_step(model, batch).loss, plain.training_step(model, batch).loss
+        )
+        evaluated = task.evaluation_step(model, batch, task.metrics())
+        assert evaluated.texts == task.predict(model, batch).texts
+        assert all(len(text) in (1, 3) for text in evaluated.texts)
 
 
 def test_a_few_steps_learn_to_spell_a_text():

@@ -16,6 +16,7 @@ from runner.run.journal import Journal, Row
 from runner.runtime.ranks import Ranks
 from runner.runtime.seeds import mix, seed_everything
 from runner.runtime.signals import StopRequests
+from runner.training.callbacks.calibration import ConfidenceCalibration
 from runner.training.gradients import GradientSum
 from runner.training.loop import TrainingLoop
 from tests.training.harness import Noisy, StopAt, tiny_options, tiny_parts
@@ -41,7 +42,8 @@ class Short(Noisy):
 
 def data(kind: str) -> Data:
     generator = torch.Generator().manual_seed(7)
-    held_out = TensorDataset(torch.randn(7, 8, generator=generator), torch.arange(7) % 3)
+    # A last batch of one: it is rank 0's, and the others have a stand-in.
+    held_out = TensorDataset(torch.randn(9, 8, generator=generator), torch.arange(9) % 3)
     # Batch norm takes no batch of one, which the last batch of the short ones leaves a rank.
     return Data(train=Noisy() if kind == "norm" else Short(), evaluation=held_out, test=held_out)
 
@@ -58,7 +60,9 @@ def train(
     options = tiny_options(log_every_steps=2, max_grad_norm=1.0, **changes)
     seed_everything(options.seed)
     last = ranks.rank == ranks.count - 1
-    callbacks: dict[str, Any] = {"stop": StopAt(stop)} if stop and last else {}
+    callbacks: dict[str, Any] = {"calibration": ConfidenceCalibration()}
+    if stop and last:
+        callbacks["stop"] = StopAt(stop)
     directory = RunDirectory(path)
     parts = tiny_parts(
         options, data=data(kind), model=model(kind), callbacks=callbacks, ranks=ranks

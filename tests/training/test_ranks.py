@@ -1,5 +1,6 @@
 """Two processes that train one run: the same samples, exact metrics, one decision."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def test_gradients_are_summed_whatever_each_rank_used(tmp_path: Path) -> None:
 
 
 def test_two_ranks_train_as_one_process_does(alone: Outcome, together: Outcome) -> None:
-    """The last batch has three samples, the held-out split seven: ranks divide neither."""
+    """The last batch has three samples, the held-out split nine: ranks divide neither."""
     one, two = journal_of(alone[0]), journal_of(together[0])
     assert [row[:3] for row in one] == [row[:3] for row in two]
     for (*_, first), (*_, second) in zip(one, two, strict=True):
@@ -54,6 +55,18 @@ def test_metrics_of_counts_are_equal(alone: Outcome, together: Outcome) -> None:
         own, theirs = alone[1][split], together[1][split]
         assert own["accuracy"] == theirs["accuracy"]
         assert own["macro_f1"] == theirs["macro_f1"]
+
+
+def test_confidences_of_all_ranks_are_calibrated_together(
+    alone: Outcome, together: Outcome
+) -> None:
+    own, theirs = (
+        json.loads((path / "calibration.json").read_text()) for path, _ in (alone, together)
+    )
+    assert own.keys() == theirs.keys()
+    for step, fitted in own.items():
+        assert theirs[step] == pytest.approx(fitted, rel=1e-3)
+        assert theirs[step]["count"] == 9, "a stand-in counts nowhere"
 
 
 @pytest.mark.parametrize(

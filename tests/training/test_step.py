@@ -48,6 +48,11 @@ def test_nothing_waits_for_the_device_between_two_logged_steps(
     assert steps == list(range(1, num_steps + 1))
 
 
+def test_the_norm_of_the_gradients_is_logged_without_waiting(tmp_path: Path) -> None:
+    steps = train_on_meta(tmp_path, log_every_steps=0, max_grad_norm=None, log_grad_norm=True)
+    assert steps == list(range(1, 13))
+
+
 def test_a_logged_step_waits(tmp_path: Path) -> None:
     """Else the test above could not fail."""
     assert train_on_meta(tmp_path, log_every_steps=5) == [1, 2, 3, 4]

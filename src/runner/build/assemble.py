@@ -3,36 +3,41 @@
 The one place that knows two strangers at once, and so the one that finds that they do not fit.
 """
 
-import copy
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from runner.build.compiling import compile_model
 from runner.build.debugging import apply_debug, debug_data
 from runner.build.first_weights import first_weights
+from runner.build.optimizers import (
+    GivenOptimizer,
+    GivenScheduler,
+    build_optimizer,
+    check_optimizer,
+    with_a_row_each_epoch,
+)
+from runner.build.placement import place
 from runner.build.plan import check_metric, plan_schedule
-from runner.config.checks import refuse
-from runner.config.options import LoaderOptions, Options
-from runner.data.data import Data, is_map_style
+from runner.config.options import Options
+from runner.data.batches import Batches, check_batches
+from runner.data.collate import collate_of
+from runner.data.curriculum import Curriculum
+from runner.data.data import Data, Dataset, MapDataset, is_map_style, texts_of
 from runner.data.fingerprint import fingerprint
 from runner.data.loader import Loader, evaluation_loader, train_loader
+from runner.data.preprocessor import check_preprocessor
 from runner.data.stream import check_stream
-from runner.errors import ConfigError, DataError
-from runner.optim.freezing import freeze
-from runner.optim.groups import build_optimizer, has_groups
-from runner.optim.optimization import OptimizerFactory, SchedulerFactory
+from runner.errors import DataError
 from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
-from runner.runtime.sharding import shard
 from runner.tasks.ctc import CTC, check_alignable
-from runner.tasks.task import Task
+from runner.tasks.task import Task, has_own_epoch
 from runner.training.callback import Callback
 from runner.training.callbacks.profiler import Profiler
+from runner.training.own_epoch import WholeEpochs
 from runner.training.parts import Parts
 from runner.training.weight_average import ExponentialAverage, NoAverage, WeightAverage
 
@@ -42,8 +47,8 @@ def assemble(
     model: nn.Module,
     task: Task,
     data: Data,
-    optimizer: OptimizerFactory | Optimizer,
-    scheduler: SchedulerFactory | None,
+    optimizer: GivenOptimizer,
+    scheduler: GivenScheduler,
     callbacks: Mapping[str, Callback],
     options: Options,
     device: torch.device,
@@ -54,30 +59,27 @@ def assemble(
     Every one of `ranks` calls this; the first weights are those of rank 0.
     """
     options = apply_debug(options)
+    if has_own_epoch(task):
+        options = with_a_row_each_epoch(options)
+    check_optimizer(optimizer, task, model, options)
     data = debug_data(data, options)
-    _check_data(data, task, model)
+    _check_data(data, task, model, ranks)
     loaders = _loaders(data, options, device, ranks)
+    if has_own_epoch(task):
+        loaders["train"] = WholeEpochs(loaders["train"])
     check_metric(task, options.trainer, loaders)
     _make_deterministic(options.trainer.deterministic)
-    model = model.to(device)
-    freeze(model, options.parameters.freeze)
-    ranks.spread(model.state_dict().values())  # a rank may have drawn other numbers before
-    averaged = None if options.trainer.ema_decay is None else copy.deepcopy(model)
-    if options.hardware.sharding is not None:
-        _check_sharding(options, optimizer)
-        for whole in (model, averaged):  # in one order on all ranks
-            if whole is not None:
-                shard(whole, ranks, device)
+    model, averaged, device = place(model, optimizer, options, device, ranks)
     average = _average(model, averaged, options)  # sharded modules have other parameters
     for whole in (model, averaged):
         if whole is not None:
             compile_model(whole, options.trainer.compile, device)
-    optimizer = _optimizer(optimizer, model, options)
-    schedule, plan = plan_schedule(optimizer, scheduler, options, loaders)
+    built = build_optimizer(optimizer, model, options.parameters)
+    schedule, plan = plan_schedule(built, scheduler, options, loaders)
     return Parts(
         model=model,
         task=task,
-        optimizer=optimizer,
+        optimizer=built,
         schedule=schedule,
         loaders=loaders,
         augment=data.augment,
@@ -89,21 +91,9 @@ def assemble(
         planned_steps=plan.steps,
         average=average,
         first_weights=first_weights(options),
+        preprocessor=data.preprocessor,
         ranks=ranks,
     )
-
-
-def _optimizer(
-    given: OptimizerFactory | Optimizer, model: nn.Module, options: Options
-) -> Optimizer:
-    if not isinstance(given, Optimizer):
-        return build_optimizer(given, model, options.parameters)
-    if has_groups(options.parameters):
-        raise ConfigError(
-            "parameters.* divides the parameters among groups of an optimizer that is made for "
-            "them, not of one that was made before: give a factory, such as partial(AdamW, lr=...)"
-        )
-    return given
 
 
 def _average(model: nn.Module, averaged: nn.Module | None, options: Options) -> WeightAverage:
@@ -113,53 +103,59 @@ def _average(model: nn.Module, averaged: nn.Module | None, options: Options) -> 
     return ExponentialAverage(averaged, model, decay=decay)
 
 
-def _check_sharding(options: Options, optimizer: OptimizerFactory | Optimizer) -> None:
-    refuse(
-        "hardware.sharding=fsdp needs an optimizer that is made for its parameters, not one that "
-        "was made before"
-        if isinstance(optimizer, Optimizer)
-        else None,
-        "trainer.on_out_of_memory=split does not go with hardware.sharding=fsdp: a rank cannot "
-        "begin a step again while the others wait for it"
-        if options.trainer.on_out_of_memory == "split"
-        else None,
-        "checkpoint.max_shard_size does not go with hardware.sharding=fsdp, where each rank writes "
-        "its own part of the weights: set checkpoint.max_shard_size=null"
-        if options.checkpoint.max_shard_size is not None
-        else None,
-    )
-
-
 def _loaders(data: Data, options: Options, device: torch.device, ranks: Ranks) -> dict[str, Loader]:
-    def build(make: Any, dataset: Any, loader_options: LoaderOptions) -> Loader:
+    def build(name: str, dataset: Dataset) -> Loader:
+        make = train_loader if name == "train" else evaluation_loader
         return make(
             dataset,
-            loader_options,
+            options.loader,
             seed=options.seed,
-            collate=data.collate,
-            pin_memory=device.type == "cuda",
+            collate=collate_of(data, name),
+            pin_memory=options.loader.pin_memory and device.type == "cuda",
             max_batches=options.debug.limit_batches,
+            sampler=data.sampler if name == "train" else None,
+            accumulation=options.trainer.gradient_accumulation_steps,
             rank=ranks.rank,
             num_ranks=ranks.count,
         )
 
-    loaders = {"train": build(train_loader, data.train, options.loader)}
-    for split, dataset in data.splits().items():
-        if split != "train":
-            loaders[split] = build(evaluation_loader, dataset, options.loader)
-    return loaders
+    return {name: build(name, dataset) for name, dataset in data.splits().items()}
 
 
-def _check_data(data: Data, task: Task, model: nn.Module) -> None:
+def _check_data(data: Data, task: Task, model: nn.Module, ranks: Ranks) -> None:
+    check_preprocessor(data.preprocessor)
+    if data.sampler is not None and not is_map_style(data.train):
+        raise DataError("data.sampler needs a train dataset with a length and random access")
     for split, dataset in data.splits().items():
-        if not is_map_style(dataset):
-            check_stream(dataset, split=split, must_resume=split == "train")
-            continue
-        if len(dataset) == 0:
-            raise DataError(f"data: the {split} split is empty: there is nothing to learn from")
-        if isinstance(task, CTC) and hasattr(model, "num_frames") and hasattr(dataset, "texts"):
-            width = dataset[0]["image"].shape[-1]
-            check_alignable(dataset.texts, model.num_frames(width))  # type: ignore[operator]
+        is_train = split == "train"
+        if isinstance(dataset, Batches):
+            check_batches(dataset, name=split, must_resume=is_train, num_ranks=ranks.count)
+        elif isinstance(dataset, Curriculum):
+            _check_curriculum(dataset, split, task, model)
+        elif is_map_style(dataset):
+            _check_map_style(dataset, split, task, model)
+        else:
+            check_stream(dataset, split=split, must_resume=is_train)
+
+
+def _check_curriculum(dataset: Curriculum, split: str, task: Task, model: nn.Module) -> None:
+    if split != "train":
+        raise DataError(f"data.{split} is a curriculum, which is for training alone")
+    for stage in dataset.stages:
+        if stage.duration is not None and stage.duration.unit == "steps" and has_own_epoch(task):
+            raise DataError(
+                f"data: a stage of the curriculum lasts {stage.duration}, and the task makes whole "
+                "epochs of its own: give the stages in epochs"
+            )
+        _check_map_style(stage.dataset, split, task, model)
+
+
+def _check_map_style(dataset: MapDataset, split: str, task: Task, model: nn.Module) -> None:
+    if len(dataset) == 0:
+        raise DataError(f"data: the {split} split is empty: there is nothing to learn from")
+    if isinstance(task, CTC) and hasattr(model, "num_frames") and hasattr(dataset, "texts"):
+        width = dataset[0]["image"].shape[-1]
+        check_alignable(texts_of(dataset), model.num_frames(width))  # type: ignore[operator]
 
 
 def _make_deterministic(wanted: bool) -> None:

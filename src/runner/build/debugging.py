@@ -1,6 +1,7 @@
 """What the `debug` options change: shorter runs, fewer batches, closer looks."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 
@@ -8,7 +9,10 @@ import torch
 from torch.utils.data import Subset
 
 from runner.config.options import Options
-from runner.data.data import Data, MapDataset, Stream, is_map_style
+from runner.data.batches import Batches
+from runner.data.collate import collate_of
+from runner.data.curriculum import Curriculum
+from runner.data.data import Data, Dataset, MapDataset, is_map_style
 
 FAST_STEPS = 3
 FAST_BATCHES = 2
@@ -32,11 +36,28 @@ def debug_data(data: Data, options: Options) -> Data:
     num_batches = options.debug.overfit_batches
     if not num_batches:
         return data
-    few = _first(data.train, num_batches * options.loader.batch_size)
-    return replace(data, train=few, evaluation=few, test=None, augment=None)
+    few = _first_batches(data.train, num_batches, size=options.loader.batch_size)
+    sets = data.evaluation
+    return replace(
+        data,
+        train=few,
+        evaluation=dict.fromkeys(sets, few) if isinstance(sets, Mapping) else few,
+        test=None,
+        collate=collate_of(data, "train"),
+        augment=None,
+        sampler=None,
+    )
 
 
-def _first(dataset: MapDataset | Stream, count: int) -> MapDataset:
+def _first_batches(dataset: Dataset, count: int, *, size: int) -> Dataset:
+    if isinstance(dataset, Batches):
+        return Batches(list(islice(dataset, count)))
+    if isinstance(dataset, Curriculum):
+        return _first_batches(dataset.stages[0].dataset, count, size=size)
+    return _first(dataset, count * size)
+
+
+def _first(dataset: Dataset, count: int) -> MapDataset:
     if not is_map_style(dataset):
         return list(islice(copy.copy(dataset), count))  # type: ignore[arg-type]
     subset = Subset(dataset, range(min(count, len(dataset))))  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import torch
 
 from runner.build.assemble import assemble
 from runner.build.pruning import with_pruning
-from runner.config.instantiate import instantiate
+from runner.config.instantiate import instantiate, instantiate_each
 from runner.config.run_config import RunConfig
 from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.seeds import seed_everything
@@ -27,13 +27,12 @@ def build_parts(
     `pruning` lets a search end the training early.
     """
     seed_everything(config.seed)
-    scheduler = config.scheduler
     parts = assemble(
         data=instantiate(config.data, "data"),
         model=instantiate(config.model, "model"),
         task=instantiate(config.task, "task"),
-        optimizer=instantiate(config.optimizer, "optimizer"),
-        scheduler=None if scheduler is None else instantiate(scheduler, "scheduler"),
+        optimizer=instantiate_each(config.optimizer, "optimizer"),
+        scheduler=instantiate_each(config.scheduler, "scheduler"),
         callbacks={
             name: instantiate(node, f"callbacks.{name}") for name, node in config.callbacks.items()
         },

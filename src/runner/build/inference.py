@@ -1,5 +1,6 @@
 """Build a reader from a run: the trained model with what it needs to read new pictures."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from runner.config.validate import validate
 from runner.data.pictures import find_pictures
 from runner.errors import RunError
 from runner.inference.predict import predict_pictures
+from runner.metrics.calibration import UNCALIBRATED, Calibration, Uncalibrated
 from runner.run.directory import RunDirectory
 from runner.runtime.device import prepare_hardware
 from runner.runtime.precision import Precision
@@ -33,6 +35,7 @@ class Reader:
     preprocessor: Callable[[Image.Image], Tensor]
     device: torch.device
     precision: Precision
+    calibration: Calibration | Uncalibrated = UNCALIBRATED
 
     def read(self, paths: Iterable[Path]) -> Iterator[dict[str, str | float]]:
         """Yield file, text and confidence (0-1) for each picture in `paths`, files or folders."""
@@ -43,6 +46,7 @@ class Reader:
             find_pictures(paths),
             device=self.device,
             precision=self.precision,
+            calibration=self.calibration,
         )
         return (asdict(reading) for reading in readings)
 
@@ -56,14 +60,31 @@ def load_reader(path: Path, *, device: str = "auto", step: int | None = None) ->
     config = validate(load_frozen(directory.config))
     place = prepare_hardware(HardwareOptions(device=device, threads=config.hardware.threads))
     model = instantiate(config.model, "model")
-    CheckpointStore(directory.checkpoints).read_weights(trained_step(directory, step), model)
+    chosen = trained_step(directory, step)
+    CheckpointStore(directory.checkpoints).read_weights(chosen, model)
     return Reader(
         model=model.to(place).eval(),
         task=instantiate(config.task, "task"),
         preprocessor=_preprocessor(config, path),
         device=place,
         precision=Precision(config.precision, place),
+        calibration=calibration_of(directory, chosen),
     )
+
+
+def calibration_of(directory: RunDirectory, step: int) -> Calibration | Uncalibrated:
+    """Return what the evaluation of `step` has taught about the confidence of its weights."""
+    if not directory.calibration.is_file():
+        return UNCALIBRATED
+    try:
+        steps = json.loads(directory.calibration.read_text(encoding="utf-8"))
+        fitted = steps.get(str(step))
+        return UNCALIBRATED if fitted is None else Calibration(**fitted)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{directory.calibration} cannot be read ({error}): delete it to have the model's own "
+            "confidences"
+        ) from error
 
 
 def _preprocessor(config: RunConfig, path: Path) -> Callable[[Image.Image], Tensor]:

@@ -1,12 +1,14 @@
 """Plan a training before it begins: how long it is, and what of its options cannot be."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torch.optim import Optimizer
 
+from runner.build.optimizers import GivenScheduler
 from runner.config.options import Options, TrainerOptions
+from runner.data.data import in_split
+from runner.data.lengths import Lengths
 from runner.data.loader import Loader
 from runner.errors import ConfigError, did_you_mean
 from runner.optim.optimization import (
@@ -15,6 +17,7 @@ from runner.optim.optimization import (
     asks_for_total_steps,
     build_schedule,
 )
+from runner.optim.optimizers import SINGLE, Optimizers, Schedules, by_name
 from runner.tasks.task import Task
 
 
@@ -26,26 +29,27 @@ class Plan:
     schedule_steps: int | None
 
 
-def plan_training(loader: Loader, scheduler: SchedulerFactory | None, options: Options) -> Plan:
+def plan_training(
+    loader: Loader, schedulers: Iterable[SchedulerFactory | None], options: Options
+) -> Plan:
     """Return the plan of a training on the batches of `loader`; ConfigError if there can be none.
 
     The length of a stream is known when it ends.
     """
     trainer = options.trainer
-    if loader.num_batches == 0:
+    lengths, accumulation = loader.lengths, trainer.gradient_accumulation_steps
+    if lengths is not None and not lengths.shortest:
         raise ConfigError(
             f"data.batch_size={options.loader.batch_size} with data.drop_last=true leaves no whole "
             "batch: use a smaller batch"
         )
-    per_epoch = None
-    if loader.num_batches is not None:
-        per_epoch = math.ceil(loader.num_batches / trainer.gradient_accumulation_steps)
     limits = [trainer.max_steps]
-    if trainer.max_epochs is not None and per_epoch is not None:
-        limits.append(trainer.max_epochs * per_epoch)
+    if trainer.max_epochs is not None and lengths is not None:
+        limits.append(lengths.steps(trainer.max_epochs, accumulation))
     steps = min((limit for limit in limits if limit is not None), default=None)
-    plan = Plan(steps=steps, schedule_steps=_schedule_steps(trainer, steps, per_epoch))
-    if plan.schedule_steps is None and scheduler is not None and asks_for_total_steps(scheduler):
+    plan = Plan(steps=steps, schedule_steps=_schedule_steps(trainer, steps, lengths))
+    asks = any(each is not None and asks_for_total_steps(each) for each in schedulers)
+    if plan.schedule_steps is None and asks:
         raise ConfigError(
             "the scheduler needs to know how long training is, which its data does not tell (they "
             "have no length): give trainer.max_steps, or use scheduler=constant"
@@ -54,17 +58,23 @@ def plan_training(loader: Loader, scheduler: SchedulerFactory | None, options: O
 
 
 def plan_schedule(
-    optimizer: Optimizer,
-    scheduler: SchedulerFactory | None,
+    optimizer: Optimizer | Optimizers,
+    scheduler: GivenScheduler,
     options: Options,
     loaders: Mapping[str, Loader],
-) -> tuple[Schedule, Plan]:
-    """Return the plan of a training, and the schedule of its learning rate, as long as that.
+) -> tuple[Schedule | Schedules, Plan]:
+    """Return the plan of a training, and the schedule of its learning rates, as long as that.
 
     Raises ConfigError for options that cannot be.
     """
-    plan = plan_training(loaders["train"], scheduler, options)
-    schedule = build_schedule(scheduler, optimizer, total_steps=plan.schedule_steps)
+    factories = _by_optimizer(scheduler, by_name(optimizer))
+    plan = plan_training(loaders["train"], factories.values(), options)
+    schedules = {
+        name: build_schedule(factories[name], each, total_steps=plan.schedule_steps)
+        for name, each in by_name(optimizer).items()
+    }
+    is_single = isinstance(optimizer, Optimizer)
+    schedule = schedules[SINGLE] if is_single else Schedules(schedules)
     check_plan(options, schedule, plan, loaders)
     return schedule, plan
 
@@ -72,24 +82,31 @@ def plan_schedule(
 def check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Loader]) -> None:
     """Raise ConfigError if the metric to choose the best step by will not be measured."""
     split, _, metric = options.best_metric.partition(".")
-    known = task.metrics()
-    if split == "evaluation" and "evaluation" in loaders and metric not in known:
-        raise ConfigError(
-            f"trainer.best_metric={options.best_metric}: the task measures "
-            f"{', '.join(f'evaluation.{name}' for name in known)}"
-            f"{did_you_mean(options.best_metric, [f'evaluation.{name}' for name in known])}"
-        )
-    if split == "evaluation" and options.patience is not None and "evaluation" not in loaders:
+    datasets = in_split(loaders, "evaluation")
+    if split == "evaluation" and options.patience is not None and not datasets:
         raise ConfigError("trainer.patience needs an evaluation split, which data does not have")
+    metrics = task.metrics()
+    known = [f"{name}.{of}" for name in datasets.values() for of in metrics]
+    if split != "evaluation" or not datasets or options.best_metric in known:
+        return
+    if metric in metrics:  # such as the default, evaluation.loss
+        raise ConfigError(
+            f"trainer.best_metric={options.best_metric}: data has several evaluation sets, so say "
+            f"whose {metric} it is: {' or '.join(f'{name}.{metric}' for name in datasets.values())}"
+        )
+    raise ConfigError(
+        f"trainer.best_metric={options.best_metric}: the task measures {', '.join(known)}"
+        f"{did_you_mean(options.best_metric, known)}"
+    )
 
 
 def check_plan(
-    options: Options, schedule: Schedule, plan: Plan, loaders: Mapping[str, Loader]
+    options: Options, schedule: Schedule | Schedules, plan: Plan, loaders: Mapping[str, Loader]
 ) -> None:
     """Raise ConfigError for options that wait for what this training never does."""
     trainer = options.trainer
     scores_evaluations = trainer.best_metric.startswith("evaluation.")
-    if schedule.needs_score and not (scores_evaluations and "evaluation" in loaders):
+    if schedule.needs_score and not (scores_evaluations and in_split(loaders, "evaluation")):
         raise ConfigError(
             "scheduler=plateau follows an evaluation: it needs trainer.best_metric=evaluation.* "
             "and data with an evaluation split"
@@ -103,13 +120,31 @@ def check_plan(
         )
 
 
+def _by_optimizer(
+    scheduler: GivenScheduler, optimizers: Mapping[str, Optimizer]
+) -> dict[str, SchedulerFactory | None]:
+    """Return the scheduler of each optimizer; one that is named by none has none."""
+    if not isinstance(scheduler, Mapping):
+        return dict.fromkeys(optimizers, scheduler)
+    for name in scheduler:
+        if name not in optimizers:
+            raise ConfigError(
+                f"scheduler.{name}: there is no optimizer '{name}', there are "
+                f"{', '.join(optimizers)}{did_you_mean(name, optimizers)}"
+                if list(optimizers) != [SINGLE]
+                else f"scheduler.{name}: there is a single optimizer, which has a single scheduler"
+            )
+    return {name: scheduler.get(name) for name in optimizers}
+
+
 def _schedule_steps(
-    options: TrainerOptions, steps: int | None, steps_per_epoch: int | None
+    options: TrainerOptions, steps: int | None, lengths: Lengths | None
 ) -> int | None:
-    if options.schedule_every == "epoch" and steps_per_epoch is None:
+    if options.schedule_every == "epoch" and lengths is None:
         return options.max_epochs
     if steps is None or options.schedule_every == "evaluation":
         return None
-    if options.schedule_every == "epoch" and steps_per_epoch is not None:
-        return math.ceil(steps / steps_per_epoch)
+    if options.schedule_every == "epoch" and lengths is not None:
+        epochs, rest = lengths.epochs_in(steps, options.gradient_accumulation_steps)
+        return epochs + (rest > 0)
     return steps

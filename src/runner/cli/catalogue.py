@@ -8,6 +8,6 @@ COMMANDS = {
     "find-batch-size": "find the largest batch that fits, and how fast each size is",
     "predict": "read pictures with a trained run",
     "status": "how the runs of a sweep stand, or one run",
-    "report": "a sweep as a page: runs by score, seeds, effect of each parameter, curves",
+    "report": "a sweep or a run as a page: scores, effect of each parameter, curves, reliability",
     "clean": "delete checkpoints of a sweep that nobody needs any more",
 }

@@ -204,6 +204,7 @@ def predict(
     from runner.inference.rows import write_rows
 
     reader = load_reader(directory, device=device, step=step)
+    click.echo(f"confidence: {reader.calibration}", err=True)
     write_rows(reader.read(files), form, sys.stdout)
 
 
@@ -226,7 +227,7 @@ def status(directory: Path, only_failed: bool, as_json: bool) -> None:
 @_commands.command(short_help=COMMANDS["report"])
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def report(directory: Path) -> None:
-    """Write what came of the sweep in DIRECTORY: report/report.html, the same as .md, pictures."""
+    """Write what came of the sweep or run in DIRECTORY: report/report.html, the same as .md."""
     from runner.cli.report import report as write
 
     write(directory)

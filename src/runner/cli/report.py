@@ -1,4 +1,4 @@
-"""`report`: what came of a sweep, as Markdown, as one HTML file, and as pictures."""
+"""`report`: what came of a sweep or a run (run_report.py), as Markdown and as one HTML file."""
 
 import re
 import shlex
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from runner.cli.columns import table, width_of
+from runner.cli.run_report import report_run
 from runner.config.layout import leaves
 from runner.errors import RunError
 from runner.files import write_text_atomically
@@ -27,12 +28,21 @@ _SHOWN = 5
 
 
 def report(path: Path) -> None:
-    """Write the report of the sweep in `path` and print where it is; RunError for no sweep."""
-    if not is_sweep(path):
-        if RunDirectory(path).provenance.is_file():
-            raise RunError(f"{path} is a run, and a report is of a sweep: name the sweep's folder")
-        raise RunError(f"{path} is no sweep: it has no sweep.json")
-    summary = summarize(SweepDirectory(path))
+    """Write the report of the sweep or run in `path`, print where it is; RunError for neither."""
+    if is_sweep(path):
+        report_sweep(SweepDirectory(path))
+    elif (directory := RunDirectory(path)).provenance.is_file():
+        report_run(directory)
+    else:
+        raise RunError(
+            f"{path} is neither a sweep (it has no sweep.json) nor a run (no run.json): name the "
+            "folder of one"
+        )
+
+
+def report_sweep(directory: SweepDirectory) -> None:
+    """Write the report of a sweep, show its best runs and print where the report is."""
+    summary = summarize(directory)
     results = results_of(summary)
     folder = summary.directory.report
     try:

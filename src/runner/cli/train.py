@@ -42,15 +42,21 @@ def train(arguments: Sequence[str]) -> int:
         except (HydraException, OmegaConfBaseException) as error:
             if not jobs.failures:
                 raise diagnose(_overrides(arguments), error) from error
-        except ValueError as error:  # flags of Hydra that exclude each other
+        except (ValueError, OSError) as error:  # flags that exclude each other; the run's folder
             if not jobs.started:
-                raise ConfigError(str(error)) from error
+                raise ConfigError(_sentence(error)) from error
             if not jobs.failures:
                 raise
         except Exception as error:
             if not any(error is failure for failure in jobs.failures):
                 raise
     return jobs.exit_code()
+
+
+def _sentence(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"the folder of the run cannot be made: {error}; give another output_dir"
+    return str(error)
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:

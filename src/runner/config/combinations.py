@@ -17,19 +17,26 @@ def check_combinations(options: Options, scheduler: Node | None) -> list[str]:
         *_check_rollback(options),
         *_check_compile(options),
         *_check_debug(options),
+        *_check_device_map(options),
         *check_ranks(options, options.hardware.num_processes),
     ]
 
 
 def check_ranks(options: Options, count: int) -> list[str]:
     """Return what is wrong with training on `count` ranks, in a sentence each."""
+    problems = []
     size = options.loader.batch_size
     if size % count:
-        return [
+        problems.append(
             f"data.batch_size={size} counts the samples of all ranks, and {count} ranks cannot "
             f"share them evenly: use a multiple of {count}"
-        ]
-    return []
+        )
+    if count > 1 and options.hardware.device_map is not None:
+        problems.append(
+            f"hardware.device_map puts one model on several devices, and {count} ranks have a "
+            "model each: use hardware.num_processes=1, or hardware=fsdp without a map"
+        )
+    return problems
 
 
 def _check_limits(trainer: TrainerOptions) -> list[str]:
@@ -60,6 +67,8 @@ def _check_evaluations(trainer: TrainerOptions) -> list[str]:
 def _check_scheduler(trainer: TrainerOptions, scheduler: Node | None) -> list[str]:
     if scheduler is None:
         return []
+    if "_target_" not in scheduler:  # one for each of several optimizers
+        return [p for each in scheduler.values() for p in _check_scheduler(trainer, each)]
     if scheduler["_target_"] == PLATEAU:
         return _check_plateau(trainer)
     if not needs_argument(scheduler, "total_steps"):
@@ -120,6 +129,16 @@ def _check_compile(options: Options) -> list[str]:
 
 def _as_typed(value: bool | str) -> str:
     return str(value).lower()
+
+
+def _check_device_map(options: Options) -> list[str]:
+    hardware = options.hardware
+    if hardware.device_map is None or hardware.sharding is None:
+        return []
+    return [
+        "hardware.device_map and hardware.sharding=fsdp are two ways to spread one model: give one "
+        "of them"
+    ]
 
 
 def _check_debug(options: Options) -> list[str]:

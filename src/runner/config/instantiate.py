@@ -34,6 +34,13 @@ def instantiate(node: Mapping[str, Any], where: str = "", /, **arguments: Any) -
     return factory(**arguments) if arguments and not node.get(PARTIAL) else factory
 
 
+def instantiate_each(node: Mapping[str, Any] | None, where: str, /) -> Any:
+    """Return what `node` names, or by name what each node in it does; None of null."""
+    if node is None or TARGET in node:
+        return None if node is None else instantiate(node, where)
+    return {name: instantiate_each(each, f"{where}.{name}") for name, each in node.items()}
+
+
 class Factory(partial):  # type: ignore[type-arg]
     """A partial that tells its config path when its arguments are refused."""
 

@@ -7,6 +7,7 @@ No torch here: `--help` imports this file.
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from runner.config.checks import above_zero, at_least, is_duration, is_size, one_of, refuse
 from runner.config.duration import PROGRESS_UNITS, SECONDS_PER_UNIT
@@ -42,6 +43,8 @@ class TrainerOptions:
     hang_timeout: str | None = "30 minutes"  # no sign of life for so long ends the job; null: never
     target_score: float | None = None  # training is over when best_metric reaches this
     compile: bool | str = False  # torch.compile: true, dynamic (shapes that vary), or its mode
+    gradient_checkpointing: bool = False  # less memory: compute blocks again in backward
+    log_grad_norm: bool = False  # also without clipping, which logs it anyway
 
     def __post_init__(self) -> None:
         refuse(
@@ -75,6 +78,7 @@ class LoaderOptions:
     num_workers: int = 0
     shuffle: bool = True
     drop_last: bool = False
+    pin_memory: bool = True  # on CUDA: copying a batch to the GPU does not hold up the host
 
     def __post_init__(self) -> None:
         refuse(
@@ -117,12 +121,14 @@ class HardwareOptions:
     threads: int | None = None  # CPU threads of torch; null: all; frozen when the run starts
     num_processes: int = 1  # ranks that train together, on this machine
     sharding: str | None = None  # fsdp: parameters and optimizer spread over the ranks (FSDP2)
+    device_map: str | dict[str, Any] | None = None  # auto, or by module: parts on several devices
 
     def __post_init__(self) -> None:
         refuse(
             _is_device("hardware.device", self.device),
             at_least("hardware.num_processes", self.num_processes, 1),
             one_of("hardware.sharding", self.sharding, ("fsdp",)),
+            _is_device_map("hardware.device_map", self.device_map),
             at_least("hardware.threads", self.threads, 1, "null: all"),
         )
 
@@ -222,12 +228,15 @@ LAYOUT_KEYS = (
     "hardware.device",
     "hardware.num_processes",
     "hardware.sharding",
+    "hardware.device_map",
     "data.num_workers",
+    "data.pin_memory",
     "trainer.max_epochs",
     "trainer.max_steps",
     "trainer.max_duration",
     "trainer.target_score",
     "trainer.hang_timeout",
+    "trainer.gradient_checkpointing",  # the same operations on the same numbers
     # Weights and losses of a run that has met no such loss are the same with any of them; with
     # `skip` its rows tell grad_norm and skipped_share too.
     "trainer.on_nonfinite",
@@ -277,3 +286,14 @@ def _is_device(key: str, name: str) -> str | None:
     if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         return None
     return f"{key} must be auto, cpu, cuda, cuda:1 or mps, got '{name}'"
+
+
+def _is_device_map(key: str, value: str | dict[str, Any] | None) -> str | None:
+    if value is None or value == "auto":
+        return None
+    if isinstance(value, str) or not value:
+        return f"{key} must be auto, or name a device for each module, got {value!r} (null: none)"
+    for module, device in value.items():
+        if not re.fullmatch(r"cpu|mps|(cuda:)?\d+|cuda", str(device)):
+            return f"{key}.{module} must be cpu, mps, cuda:0 or the number of a GPU, got {device!r}"
+    return None

@@ -33,6 +33,8 @@ def apply_layout_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
 def _apply(cfg: DictConfig, override: Override) -> None:
     if override.is_sweep_override():
         raise ConfigError(f"{override.input_line}: a run is continued with one value, not several")
+    if override.key_or_group == "experiment":
+        raise ConfigError(f"another experiment is another run{REFUSED}")
     if is_group(override) and not override.is_delete():
         _choose(cfg, override.key_or_group, str(override.value()))
         return

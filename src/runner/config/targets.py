@@ -82,7 +82,7 @@ def _check_arguments(node: Mapping[str, Any], found: Any, path: str) -> list[str
         name
         for name, p in parameters.items()
         if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
+    ] + _settable(found)
     annotations = _annotations(found)
     problems = []
     for key, value in node.items():
@@ -112,6 +112,21 @@ def _missing_arguments(node: Mapping[str, Any], found: Any) -> list[str]:
 
 def _parameters(found: Any) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(found).parameters if _has_signature(found) else {}
+
+
+def _settable(found: Any) -> list[str]:
+    """Return the properties that a class takes as arguments beside those it shows.
+
+    The configs of `transformers` show their fields and are made by a function that takes any
+    keyword, such as `num_labels`, which is no field. One that is neither is a typo.
+    """
+    if not inspect.isclass(found) or not hasattr(found.__init__, "__wrapped__"):
+        return []
+    shown = inspect.signature(found.__init__, follow_wrapped=False).parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in shown):
+        return []
+    members = inspect.getmembers_static(found, lambda member: isinstance(member, property))
+    return [name for name, member in members if member.fset is not None]
 
 
 def _has_signature(found: Any) -> bool:

@@ -23,7 +23,7 @@ from runner.config.options import (
     SweepOptions,
     TrainerOptions,
 )
-from runner.config.run_config import Node, RunConfig
+from runner.config.run_config import RunConfig
 from runner.config.targets import PARTIAL, TARGET, check_targets
 from runner.errors import ConfigError, did_you_mean
 
@@ -36,6 +36,7 @@ OPTION_NODES = {
     "parameters": ParameterOptions,
 }
 COMPONENTS = ("model", "data", "task", "optimizer", "scheduler")
+BY_NAME = ("optimizer", "scheduler")  # one node, or several by name
 MAPPINGS = ("callbacks", "trackers")
 LOADER_KEYS = frozenset(field.name for field in fields(LoaderOptions))
 INIT_WEIGHTS = {"init_weights_from": str | None, "init_weights_strict": bool}
@@ -199,7 +200,7 @@ def _read_components(plain: Mapping[str, Any], problems: list[str]) -> dict[str,
             node = {key: value for key, value in node.items() if key not in LOADER_KEYS}
         nodes[name] = node
         if node is not None or name != "scheduler":
-            problems += _check_component(node, name)
+            problems += _check_each(node, name) if name in BY_NAME else _check_component(node, name)
     for name in MAPPINGS:
         mapping = plain.get(name) or {}
         nodes[name] = {key: node for key, node in mapping.items() if node is not None}
@@ -208,11 +209,24 @@ def _read_components(plain: Mapping[str, Any], problems: list[str]) -> dict[str,
     return nodes
 
 
-def _check_component(node: Node | None, path: str) -> list[str]:
+def _check_each(node: Any, path: str) -> list[str]:
+    """Check one node, or a node for each name; of schedulers some may be null."""
+    is_one = not isinstance(node, Mapping) or TARGET in node or not node
+    if is_one or not all(each is None or isinstance(each, Mapping) for each in node.values()):
+        return _check_component(node, path)
+    return [
+        problem
+        for name, each in node.items()
+        if each is not None or path != "scheduler"
+        for problem in _check_component(each, f"{path}.{name}")
+    ]
+
+
+def _check_component(node: Any, path: str) -> list[str]:
     if node is UNRESOLVED:
         return []
     if not isinstance(node, Mapping) or TARGET not in node:
         return [f"{path} has no {TARGET}, so there is nothing to build"]
-    if path in ("optimizer", "scheduler") and node.get(PARTIAL) is not True:
+    if path.split(".")[0] in BY_NAME and node.get(PARTIAL) is not True:
         return [f"{path} must have {PARTIAL}: true, since runner itself calls {node[TARGET]}"]
     return check_targets(node, path)

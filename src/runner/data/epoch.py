@@ -33,6 +33,10 @@ class Epoch(Protocol):
         """Return the next `count` micro-batches; fewer, but one at least, at the end."""
         ...
 
+    def end(self) -> None:
+        """Let nothing be left."""
+        ...
+
     def state_dict(self) -> dict[str, Any]:
         """Return what `Loader.epoch` needs, besides the number of batches taken, to go on here."""
         ...

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from runner.data.data import Data, MapDataset, Stream, is_map_style, num_shards_of
+from runner.data.curriculum import Curriculum
+from runner.data.data import Data, Dataset, is_map_style, num_shards_of
 
 
 def fingerprint(data: Data) -> dict[str, str]:
@@ -21,13 +22,17 @@ def fingerprint(data: Data) -> dict[str, str]:
     }
 
 
-def _extent(dataset: MapDataset | Stream) -> str:
+def _extent(dataset: Dataset) -> str:
+    if isinstance(dataset, Curriculum):
+        return "+".join(str(len(stage.dataset)) for stage in dataset.stages)
     if is_map_style(dataset):
         return str(len(dataset))
     return f"{num_shards_of(dataset)} shards"  # which the order of a stream depends on
 
 
 def _essence(dataset: Any) -> Any:
+    if isinstance(dataset, Curriculum):
+        return [(_essence(stage.dataset), str(stage.duration)) for stage in dataset.stages]
     if hasattr(dataset, "fingerprint"):
         return dataset.fingerprint
     if hasattr(dataset, "texts"):

@@ -3,11 +3,18 @@
 from dataclasses import replace
 from typing import Any, NotRequired, Protocol, TypedDict, Unpack
 
+from torch.utils.data import Sampler
+
 from runner.config.options import LoaderOptions
-from runner.data.data import MapDataset, Stream, is_deterministic, is_map_style
+from runner.data.batches import Batches, BatchesLoader
+from runner.data.collate import own_collate
+from runner.data.curriculum import Curriculum, CurriculumLoader, passes_of
+from runner.data.data import Collate, Dataset, MapDataset, is_deterministic, is_map_style
 from runner.data.epoch import Epoch
-from runner.data.map_style import Collate, MapLoader
+from runner.data.lengths import Lengths
+from runner.data.map_style import MapLoader
 from runner.data.order import BatchOrder
+from runner.data.sampler import SampledOrder
 from runner.data.stream import StreamLoader
 from runner.errors import ConfigError
 
@@ -16,8 +23,18 @@ class Loader(Protocol):
     """The micro-batches of one dataset in a reproducible order."""
 
     @property
+    def reads_ahead(self) -> bool:
+        """Return whether an epoch's state has to be kept before it is asked whether it is over."""
+        ...
+
+    @property
     def num_batches(self) -> int | None:
-        """Return the number of micro-batches of a whole epoch; None if only reading tells it."""
+        """Return the micro-batches of the first epoch; None if only reading tells them."""
+        ...
+
+    @property
+    def lengths(self) -> Lengths | None:
+        """Return the same for every epoch."""
         ...
 
     def epoch(self, number: int, start: int = 0, state: dict[str, Any] | None = None) -> Epoch:
@@ -39,12 +56,14 @@ class Surroundings(TypedDict):
     collate: Collate | None
     pin_memory: bool
     max_batches: NotRequired[int]  # shortens every epoch (0: whole)
+    sampler: NotRequired[Sampler[int] | None]  # of a map-style dataset
     rank: NotRequired[int]
     num_ranks: NotRequired[int]
+    accumulation: NotRequired[int]  # micro-batches of a step
 
 
 def train_loader(
-    dataset: MapDataset | Stream, options: LoaderOptions, **surroundings: Unpack[Surroundings]
+    dataset: Dataset, options: LoaderOptions, **surroundings: Unpack[Surroundings]
 ) -> Loader:
     """Return the loader of the training split; ConfigError if the ranks do not divide a batch."""
     num_ranks = surroundings.get("num_ranks", 1)
@@ -59,7 +78,7 @@ def train_loader(
 
 
 def evaluation_loader(
-    dataset: MapDataset | Stream, options: LoaderOptions, **surroundings: Unpack[Surroundings]
+    dataset: Dataset, options: LoaderOptions, **surroundings: Unpack[Surroundings]
 ) -> Loader:
     """Return a loader that gives every sample of `dataset` once, in its own order."""
     size = options.evaluation_batch_size or options.batch_size
@@ -68,43 +87,56 @@ def evaluation_loader(
 
 
 def _loader(
-    dataset: MapDataset | Stream,
+    dataset: Dataset,
     options: LoaderOptions,
     *,
     seed: int,
     collate: Collate | None,
     pin_memory: bool,
     max_batches: int = 0,
+    sampler: Sampler[int] | None = None,
     rank: int = 0,
     num_ranks: int = 1,
+    accumulation: int = 1,
 ) -> Loader:
-    if not is_map_style(dataset):
-        return StreamLoader(
-            dataset,  # type: ignore[arg-type]
-            options,
+    def map_loader(part: MapDataset, limit: int) -> MapLoader:
+        order = BatchOrder(
+            length=len(part),
+            sampled=None if sampler is None else SampledOrder(sampler, seed=seed),
+            batch_size=options.batch_size,
             seed=seed,
-            collate=collate,
-            pin_memory=pin_memory,
-            max_batches=max_batches,
+            shuffle=options.shuffle,
+            drop_last=options.drop_last,
+            max_batches=limit,
+            with_epoch=not is_deterministic(part),
             rank=rank,
             num_ranks=num_ranks,
         )
-    order = BatchOrder(
-        length=len(dataset),
-        batch_size=options.batch_size,
+        return MapLoader(
+            part,
+            order,
+            seed=seed,
+            num_workers=options.num_workers,
+            collate=collate or own_collate(part),
+            pin_memory=pin_memory,
+        )
+
+    if isinstance(dataset, Batches):
+        return BatchesLoader(dataset, seed=seed, max_batches=max_batches)
+    if isinstance(dataset, Curriculum):
+        passes = passes_of(dataset, options, accumulation=accumulation, max_batches=max_batches)
+        return CurriculumLoader(
+            [(part.num_epochs, map_loader(part.dataset, part.max_batches)) for part in passes]
+        )
+    if is_map_style(dataset):
+        return map_loader(dataset, max_batches)
+    return StreamLoader(
+        dataset,  # type: ignore[arg-type]
+        options,
         seed=seed,
-        shuffle=options.shuffle,
-        drop_last=options.drop_last,
-        max_batches=max_batches,
-        with_epoch=not is_deterministic(dataset),
-        rank=rank,
-        num_ranks=num_ranks,
-    )
-    return MapLoader(
-        dataset,
-        order,
-        seed=seed,
-        num_workers=options.num_workers,
         collate=collate,
         pin_memory=pin_memory,
+        max_batches=max_batches,
+        rank=rank,
+        num_ranks=num_ranks,
     )

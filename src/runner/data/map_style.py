@@ -1,22 +1,23 @@
 """The batches of a map-style dataset, from any position, by this process or by workers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset, TensorDataset, default_collate
 
-from runner.data.data import MapDataset, is_deterministic
+from runner.data.data import Collate, MapDataset, is_deterministic
 from runner.data.epoch import MicroBatch
+from runner.data.lengths import Lengths
 from runner.data.order import BatchOrder, SampleKey
 from runner.data.workers import batches_of, data_loader, end_workers
 from runner.runtime.seeds import preserved_cpu_generators, seed_sample
 
-Collate = Callable[[list[Any]], Any]
-
 
 class MapLoader:
     """The micro-batches of a dataset in a reproducible order."""
+
+    reads_ahead = False
 
     def __init__(
         self,
@@ -46,14 +47,18 @@ class MapLoader:
             )
 
     @property
+    def lengths(self) -> Lengths:
+        """Return the same for every epoch."""
+        return Lengths(self.num_batches)
+
+    @property
     def num_batches(self) -> int:
         """Return the number of micro-batches of a whole epoch."""
         return len(self._order)
 
     def epoch(self, number: int, start: int = 0, state: dict[str, Any] | None = None) -> "MapEpoch":
-        """Return epoch `number` from micro-batch `start` on, which is all that has to be known."""
-        assert not state
-        self._order.start_at(number, start)
+        """Return epoch `number` from micro-batch `start` on; `state` is that of a sampler."""
+        self._order.start_at(number, start, state)
         contents = self._made_here() if self._loader is None else batches_of(self._loader)
         return MapEpoch(contents, self._order, start)
 
@@ -92,9 +97,13 @@ class MapEpoch:
             taken.append(MicroBatch(next(self._contents), size, part, counts))
         return taken
 
+    def end(self) -> None:
+        """Let nothing be left."""
+        self._next = self._num_batches
+
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing: the number of batches taken says it all."""
-        return {}
+        """Return nothing but the state of a sampler: the number of batches taken says the rest."""
+        return self._order.state_dict(is_over=self.is_over)
 
 
 class _Tensors(Dataset[Any]):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Protocol
 
 import numpy as np
 import torch
@@ -33,28 +34,60 @@ class Preprocessor:
         return torch.from_numpy(np.array(grey)).unsqueeze(0)
 
 
-def load_picture(path: Path) -> Image.Image:
-    """Return the picture in the file `path`, fully read and upright; raises DataError."""
+class PictureSource(Protocol):
+    """Where a picture comes from: a file, a table."""
+
+    def load(self) -> Image.Image:
+        """Return the picture, fully read and upright; raises DataError."""
+        ...
+
+    def check(self) -> None:
+        """Raise DataError if there is no complete picture; cheaper than to load it."""
+        ...
+
+    def mark(self) -> str:
+        """Return a text that changes when the picture does, most of the time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture in a file of its own."""
+
+    path: Path
+
+    def load(self) -> Image.Image:
+        return load_picture(self.path)
+
+    def check(self) -> None:
+        check_picture(self.path)
+
+    def mark(self) -> str:
+        return f"{self.path.name}:{self.path.stat().st_size}"
+
+
+def load_picture(file: Path | IO[bytes], name: str = "") -> Image.Image:
+    """Return the picture in `file`, fully read and upright; raises DataError, which says `name`."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(file) as picture:
             picture.load()
             return ImageOps.exif_transpose(picture)
     except FileNotFoundError:
-        raise DataError(f"picture {path} does not exist") from None
+        raise DataError(f"picture {name or file} does not exist") from None
     except Exception as error:  # Pillow's decoders raise many kinds for a damaged file
-        raise DataError(f"picture {path} cannot be read: {_reason(error)}") from error
+        raise DataError(f"picture {name or file} cannot be read: {_reason(error)}") from error
 
 
-def check_picture(path: Path) -> None:
-    """Raise DataError if the file `path` holds no complete picture; JPEGs are read at 1/8 size."""
+def check_picture(file: Path | IO[bytes], name: str = "") -> None:
+    """Raise DataError if `file` holds no complete picture; JPEGs are read at 1/8 of their size."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(file) as picture:
             picture.draft("L", (1, 1))
             picture.load()
     except FileNotFoundError:
-        raise DataError(f"picture {path} does not exist") from None
+        raise DataError(f"picture {name or file} does not exist") from None
     except Exception as error:  # see load_picture
-        raise DataError(f"picture {path} cannot be read: {_reason(error)}") from error
+        raise DataError(f"picture {name or file} cannot be read: {_reason(error)}") from error
 
 
 def find_pictures(paths: Iterable[Path]) -> list[Path]:

@@ -59,6 +59,7 @@ def plates_mixed(
         test=real.test,
         collate=collate_text_pictures,
         augment=augment,
+        preprocessor=preprocessor,
     )
 
 

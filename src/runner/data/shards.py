@@ -4,18 +4,16 @@ This is the part that runs where the batches are made, in the training process o
 """
 
 import copy
-import io
 import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import torch
 from torch.utils.data import Dataset
 from torch.utils.data._utils import worker as torch_worker
 
 from runner.data.data import Stream
 from runner.data.epoch import MicroBatch, share_of
-from runner.errors import DataError
+from runner.data.restorable import check_restorable
 from runner.runtime.seeds import preserved_cpu_generators, seed_sample
 
 
@@ -97,7 +95,7 @@ class Shards(Dataset[Any]):
         share = share_of(len(samples), rank=self._rank, num_ranks=self._num_ranks)
         place = reader.place()
         if place.state is not None and not self._is_state_checked:
-            _check_state(place.state)
+            check_restorable(pickle.loads(place.state), "the iterable dataset")
             self._is_state_checked = True
         return Answer(MicroBatch(self._collate(samples[share.part]), *share), place)
 
@@ -143,21 +141,3 @@ class _Reader:
         if self._is_over or not hasattr(self._dataset, "state_dict"):
             return Place(None, self._number, self._is_over)
         return Place(pickle.dumps(self._dataset.state_dict()), self._number)
-
-
-def _check_state(pickled: bytes) -> None:
-    """Raise DataError if a checkpoint could not give the state back."""
-    kept = io.BytesIO()
-    try:
-        torch.save(pickle.loads(pickled), kept)
-        kept.seek(0)
-        torch.load(kept, weights_only=True)
-    except Exception as error:
-        raise DataError(
-            "data: state_dict() of the iterable dataset holds what a checkpoint cannot give back: "
-            f"keep to numbers, texts, lists, dicts and tensors ({_first_line(error)})"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -2,12 +2,23 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from typing import Protocol, TypeVar
 
 from runner.data.labels import Label, Labels, Wanted, wanted_values
 from runner.errors import DataError, did_you_mean
 
 SPLIT_COLUMN = "split"
 SPLIT_NAMES = ("train", "evaluation", "test")
+
+
+class Labelled(Protocol):
+    """Anything with a text."""
+
+    @property
+    def text(self) -> str: ...
+
+
+L = TypeVar("L", bound=Labelled)
 
 
 def rows_of_splits(
@@ -34,15 +45,15 @@ def rows_of_splits(
     return rows
 
 
-def hold_out(labels: Iterable[Label], fraction: float) -> tuple[list[Label], list[Label]]:
+def hold_out(labels: Iterable[L], fraction: float) -> tuple[list[L], list[L]]:
     """Return (the rest, about `fraction` of the labels), all pictures of one text on one side.
 
     The choice depends on the text alone, so more pictures or another order move no text across.
     """
     if not 0.0 <= fraction < 1.0:
         raise DataError(f"data.holdout_fraction must be >= 0 and < 1, got {fraction}")
-    kept: list[Label] = []
-    held_out: list[Label] = []
+    kept: list[L] = []
+    held_out: list[L] = []
     for label in labels:
         (held_out if text_fraction(label.text) < fraction else kept).append(label)
     if fraction and not (kept and held_out):

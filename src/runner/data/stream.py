@@ -16,7 +16,7 @@ from typing import Any
 from torch.utils.data import Sampler, default_collate
 
 from runner.config.options import LoaderOptions
-from runner.data.data import MapDataset, Stream, is_deterministic, num_shards_of
+from runner.data.data import Dataset, Stream, is_deterministic, num_shards_of
 from runner.data.epoch import MicroBatch
 from runner.data.shards import Answer, Place, Request, Shards
 from runner.data.workers import batches_of, data_loader, end_workers
@@ -32,6 +32,8 @@ class StreamLoader:
     """The micro-batches of an iterable dataset; only reading tells how many there are."""
 
     num_batches: int | None = None
+    lengths = None
+    reads_ahead = True
 
     def __init__(
         self,
@@ -113,6 +115,7 @@ class StreamEpoch:
         self._error: Exception | None = None
         self._left = limit
         self._is_new = is_new
+        self._is_known_over = False
 
     @property
     def is_over(self) -> bool:
@@ -121,6 +124,10 @@ class StreamEpoch:
         Asked after the step on what was taken, it costs that step no time. What goes wrong in it is
         raised when the next micro-batch is taken: until then the last step stands.
         """
+        self._is_known_over = self._knows_over()
+        return self._is_known_over
+
+    def _knows_over(self) -> bool:
         if self._left == 0:
             return True
         if self._held is None and self._error is None:
@@ -144,8 +151,17 @@ class StreamEpoch:
             )
         return taken
 
+    def end(self) -> None:
+        """Let nothing be left."""
+        self._left, self._is_known_over = 0, True
+
     def state_dict(self) -> dict[str, Any]:
-        """Return where every shard stands after the last micro-batch taken; on all ranks alike."""
+        """Return where every shard stands after the last micro-batch taken; on all ranks alike.
+
+        Nothing is read for it: that the epoch is over is known when `is_over` was asked.
+        """
+        if self._is_known_over:  # the next epoch begins at the beginning
+            return {}
         return {"turn": self._turn, "shards": [_saved(place) for place in self._places]}
 
     def _take_held(self) -> MicroBatch:
@@ -186,7 +202,7 @@ class _Turns(Sampler[list[Request]]):
             yield [Request(epoch, shard, places[shard] if slot < len(places) else None)]
 
 
-def check_stream(dataset: MapDataset | Stream, *, split: str, must_resume: bool) -> None:
+def check_stream(dataset: Dataset, *, split: str, must_resume: bool) -> None:
     """Raise DataError that names what an iterable dataset lacks to be read, and to be resumed."""
     lacks = [name for name in ("state_dict", "load_state_dict") if not hasattr(dataset, name)]
     if must_resume and lacks:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from runner.data.data import Batch
-from runner.data.pictures import Preprocessor, load_picture
+from runner.data.pictures import PictureSource, Preprocessor
 
 
 class TextPicture(TypedDict):
@@ -66,19 +66,18 @@ class StoredPictures:
         return hashlib.blake2b(self.images.numpy().tobytes(), digest_size=16).hexdigest()
 
 
-class PictureFiles:
-    """Files read anew for every sample, for a set that does not fit in memory."""
+class PicturesOnDemand:
+    """Pictures read anew for every sample, for a set that does not fit in memory."""
 
-    def __init__(self, files: Sequence[Path], preprocessor: Preprocessor) -> None:
-        self.files = list(files)
+    def __init__(self, sources: Sequence[PictureSource], preprocessor: Preprocessor) -> None:
+        self._sources = list(sources)
         self._preprocessor = preprocessor
 
     def __call__(self, index: int) -> Tensor:
-        return self._preprocessor(load_picture(self.files[index]))
+        return self._preprocessor(self._sources[index].load())
 
     def digest(self) -> str:
-        sizes = [f"{file.name}:{file.stat().st_size}" for file in self.files]
-        return "\n".join([repr(self._preprocessor), *sizes])
+        return "\n".join([repr(self._preprocessor), *(source.mark() for source in self._sources)])
 
 
 def collate_text_pictures(samples: list[TextPicture]) -> Batch:

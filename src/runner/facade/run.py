@@ -135,6 +135,29 @@ class Run:
 
         return Run(fork_run(self.directory.path, step=step))
 
+    def load_preprocessor(self, preprocessor: Any = None) -> Any:
+        """Return what prepared the input in training (`Data.preprocessor`).
+
+        `preprocessor` is needed for one whose class neither runner nor transformers has, if the run
+        was started from Python: that class, or an object of it, which takes the saved state.
+        """
+        from runner.data.preprocessor import is_known, load_preprocessor
+
+        folder = self.directory.preprocessor
+        node = None if preprocessor is not None else self._preprocessor_node()
+        if folder.exists() and (node is None or is_known(folder)):
+            return load_preprocessor(folder, preprocessor)
+        if node is None:
+            raise RunError(f"{self.directory.path} has no preprocessor: its data gave none")
+        from runner.config.instantiate import instantiate
+
+        return instantiate(node, "data.preprocessor")
+
+    def _preprocessor_node(self) -> dict[str, Any] | None:
+        if not isinstance(self.config.get("data", {}).get("preprocessor"), dict):
+            return None
+        return self.resolved_config()["data"]["preprocessor"]
+
     def _build_model(self) -> "nn.Module":
         from runner.config.instantiate import instantiate
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from runner.data.data import Batch
 from runner.data.loader import Loader
+from runner.metrics.calibration import UNCALIBRATED, Calibration, Uncalibrated
 from runner.runtime.precision import Precision
 from runner.tasks.task import Predictions, Task
 from runner.training.evaluation import evaluate
@@ -43,18 +44,23 @@ def evaluate_split(
     *,
     device: torch.device,
     precision: Precision,
+    calibration: Calibration | Uncalibrated = UNCALIBRATED,
     seed: int = 0,
     names: Sequence[str] = (),
 ) -> Evaluation:
     """Return the task's metrics over `loader` and each sample with its prediction.
 
-    `names` are those of the samples (files of pictures) in the order of the split, if any.
+    `calibration` makes the confidences probabilities to be right. `names` are those of the samples
+    (files of pictures) in the order of the split, if any.
     """
     samples: list[Judged] = []
 
-    def keep(_batch: Batch, predictions: Predictions) -> None:
+    def keep(_batch: Batch, predictions: Predictions | None) -> None:
+        if predictions is None:
+            return
         targets = predictions.targets or [""] * len(predictions.texts)
-        rows = zip(targets, predictions.texts, predictions.confidences, strict=True)
+        confidences = calibration(predictions.confidences)
+        rows = zip(targets, predictions.texts, confidences, strict=True)
         for target, text, confidence in rows:
             number = len(samples)
             name = names[number] if number < len(names) else str(number)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from runner.data.pictures import load_picture
 from runner.errors import DataError
+from runner.metrics.calibration import UNCALIBRATED, Calibration, Uncalibrated
 from runner.runtime.device import move
 from runner.runtime.precision import Precision
 from runner.tasks.task import Task
@@ -41,12 +42,14 @@ def predict_pictures(
     *,
     device: torch.device,
     precision: Precision,
+    calibration: Calibration | Uncalibrated = UNCALIBRATED,
     batch_size: int = 64,
     on_unreadable: Callable[[Path, DataError], None] = warn_unreadable,
 ) -> Iterator[Reading]:
     """Yield what `model` reads in each of `files`, in their order, as soon as a batch is done.
 
-    A file that holds no picture is handed to `on_unreadable` and left out.
+    `calibration` makes the confidence a probability to be right. A file that holds no picture is
+    handed to `on_unreadable` and left out.
     """
     model.eval()
     readable = _load_each(files, preprocessor, on_unreadable)
@@ -54,7 +57,8 @@ def predict_pictures(
         batch = task.prepare({"image": torch.stack([picture for _, picture in loaded])})
         with torch.inference_mode(), precision.autocast():
             predictions = task.predict(model, move(batch, device))
-        pairs = zip(predictions.texts, predictions.confidences, strict=True)
+        confidences = calibration(predictions.confidences)
+        pairs = zip(predictions.texts, confidences, strict=True)
         for (file, _), (text, confidence) in zip(loaded, pairs, strict=True):
             yield Reading(str(file), text, confidence)
 

@@ -17,6 +17,7 @@ from runner.build.trained import trained_step
 from runner.checkpoint.manifest import committed_steps
 from runner.checkpoint.store import CheckpointStore
 from runner.config.duration import Duration, seconds_of
+from runner.data.preprocessor import save_preprocessor
 from runner.errors import ConfigError, DataError, Interrupted, RunError, RunnerError
 from runner.job.hang import end_of_hang
 from runner.job.logs import (
@@ -81,6 +82,7 @@ def fit(job: Job) -> Result:
                 parts = _build(job, ranks)
                 if ranks.is_main:
                     _place_checkpoints(job, session.id)
+                    _keep_preprocessor(job, parts)
                 ranks.meet()
                 started = _start_trackers(job, session)  # of a run that can begin
                 result = _train(parts, session, stop, job.hang_timeout)
@@ -235,6 +237,13 @@ def _place_checkpoints(job: Job, id: str) -> None:
         )
 
 
+def _keep_preprocessor(job: Job, parts: Parts) -> None:
+    """Save the preprocessor of the data, once for the run."""
+    folder = job.directory.preprocessor
+    if parts.preprocessor is not None and not folder.exists():
+        save_preprocessor(parts.preprocessor, folder)
+
+
 def _start_trackers(job: Job, session: Session) -> list[Tracker]:
     config = job.description.config
     nodes = config.get("trackers") or {}
@@ -242,6 +251,7 @@ def _start_trackers(job: Job, session: Session) -> list[Tracker]:
         run = TrackedRun(
             directory=job.directory,
             name=job.description.name,
+            tracker=name,
             parameters=config,
             settings=nodes.get(name) or {},
             tags={"runner.id": session.id},
@@ -260,8 +270,10 @@ def _finish_trackers(trackers: list[Tracker], directory: RunDirectory) -> None:
 
 
 def _final_model(directory: RunDirectory, status: Status) -> list[Path]:
-    """Return the files of the trained model: its config and its weights."""
+    """Return the files of the trained model: config and weights, the folder of a preprocessor."""
     if status.state != "completed" or not committed_steps(directory.checkpoints):
         return []
     step = trained_step(directory)
-    return [directory.config, *CheckpointStore(directory.checkpoints).weight_files(step)]
+    weights = CheckpointStore(directory.checkpoints).weight_files(step)
+    preprocessor = [directory.preprocessor] if directory.preprocessor.exists() else []
+    return [directory.config, *weights, *preprocessor]

@@ -1,15 +1,16 @@
 """A task and its loaders that tell what they are about to do: so that a failure has a name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from runner.data.data import Batch
 from runner.data.epoch import Epoch, MicroBatch
+from runner.data.lengths import Lengths
 from runner.data.loader import Loader
 from runner.metrics.metric import Metric
-from runner.tasks.task import Predictions, StepOutput, Task
+from runner.tasks.task import TRAINING_METHODS, Predictions, StepOutput, Task
 
 
 class Stage:
@@ -28,7 +29,7 @@ class Stage:
 
 
 class ObservedTask:
-    """The task `task`, telling a `stage` what it is asked to do."""
+    """The task `task`, telling a `stage` what it is asked to do; it has the methods `task` has."""
 
     def __init__(self, task: Task, stage: Stage) -> None:
         self._task = task
@@ -41,12 +42,35 @@ class ObservedTask:
         self._stage("moving and augmenting a batch")
         return prepared
 
-    def training_step(self, model: nn.Module, batch: Batch) -> StepOutput:
-        self._stage("the forward pass")
-        self._stage.batch = self._stage.training_batch = shapes_of(batch)
-        output = self._task.training_step(model, batch)
+    def __getattr__(self, name: str) -> Any:
+        own = getattr(self._task, name)  # or there is none
+        return getattr(self, f"_{name}") if name in TRAINING_METHODS else own
+
+    def _training_step(self, model: nn.Module, batch: Batch) -> StepOutput:
+        self._begin("the forward pass", batch)
+        output = self._task.training_step(model, batch)  # type: ignore[attr-defined]
         self._stage("the backward pass")
         return output
+
+    def _alternating_step(self, model: Any, batch: Batch, update: Any) -> StepOutput:
+        self._begin("the alternating step", batch)
+        output = self._task.alternating_step(model, batch, update)  # type: ignore[attr-defined]
+        self._stage("what follows a step")
+        return output
+
+    def _training_epoch(self, model: nn.Module, batches: Iterator[Batch], update: Any) -> Any:
+        def told() -> Iterator[Batch]:
+            for batch in batches:
+                self._begin("the epoch", batch)
+                yield batch
+
+        values = self._task.training_epoch(model, told(), update)  # type: ignore[attr-defined]
+        self._stage("what follows an epoch")
+        return values
+
+    def _begin(self, stage: str, batch: Batch) -> None:
+        self._stage(stage)
+        self._stage.batch = self._stage.training_batch = shapes_of(batch)
 
     def metrics(self) -> dict[str, Metric]:
         return self._task.metrics()
@@ -69,6 +93,14 @@ class ObservedLoader:
         self._split = split
         self._stage = stage
         self._limit = limit
+
+    @property
+    def reads_ahead(self) -> bool:
+        return self._loader.reads_ahead
+
+    @property
+    def lengths(self) -> Lengths | None:
+        return self._loader.lengths
 
     @property
     def num_batches(self) -> int | None:
@@ -101,6 +133,9 @@ class _ObservedEpoch:
         if self._left is not None:
             self._left -= len(taken)
         return taken
+
+    def end(self) -> None:
+        self._epoch.end()
 
     def state_dict(self) -> dict[str, Any]:
         return self._epoch.state_dict()

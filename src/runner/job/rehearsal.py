@@ -1,8 +1,8 @@
 """Rehearse a run: build everything, and do each kind of work once, before anything is started.
 
 The training itself is the real one (`TrainingLoop`), cut down to a step, a batch of each evaluation
-and nothing to save; its files go to a folder that is thrown away. Callbacks are built, and told
-nothing; trackers are not even built. A run on several ranks is rehearsed as rank 0 of them, alone.
+and nothing to save; its files go to a folder that is thrown away. Callbacks and trackers are
+built, and told nothing. A run on several ranks is rehearsed as rank 0 of them, alone.
 """
 
 import copy
@@ -15,30 +15,36 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from runner.build.debugging import apply_debug
-from runner.build.from_config import build_parts
+from runner.build.from_config import build_parts, build_trackers
+from runner.build.optimizers import build_optimizer, with_a_row_each_epoch
 from runner.build.plan import check_metric, plan_schedule
-from runner.config.instantiate import instantiate
+from runner.config.instantiate import instantiate_each
 from runner.config.options import Options, ParameterOptions, TrainerOptions
-from runner.config.run_config import RunConfig
+from runner.config.run_config import Node, RunConfig
+from runner.config.targets import TARGET
+from runner.data.loader import Loader
 from runner.job.observed import ObservedLoader, ObservedTask, Stage
 from runner.job.picklable import check_picklable
 from runner.job.place import wants_ranks
 from runner.job.telling import told, warnings_heard
-from runner.optim.groups import build_optimizer
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, Row, read_journal
 from runner.runtime.device import prepare_hardware
 from runner.runtime.ranks import ALONE, Ranks
 from runner.runtime.signals import StopRequests
 from runner.sweeps.checks.findings import Findings
+from runner.tasks.task import has_own_epoch, has_step
 from runner.training.loop import TrainingLoop
+from runner.training.own_epoch import WholeEpochs
 from runner.training.parts import Parts
 from runner.training.splitting import is_out_of_memory
 
 _TIMED_STEPS = 6
 _TIMED_SECONDS = "3 seconds"
+_EPOCH_BATCHES = 2  # of a task that trains whole epochs
 # Stands in while model and data are built: what is wrong with an optimizer is not their fault.
 _ANY_OPTIMIZER = {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.0}
 MOST_TRIED = 3  # of those that differ in optimizer, scheduler and trainer, until one gets through
@@ -93,7 +99,7 @@ def _build(config: RunConfig, device: torch.device, stage: Stage) -> Parts:
     stage("building data and model")
     neutral = replace(
         config,
-        optimizer=_ANY_OPTIMIZER,
+        optimizer=_any_optimizer(config.optimizer),
         scheduler=None,
         parameters=ParameterOptions(freeze=config.parameters.freeze),
         trainer=replace(config.trainer, best_metric="train.loss", log_every_steps=1, patience=None),
@@ -105,6 +111,7 @@ def _build(config: RunConfig, device: torch.device, stage: Stage) -> Parts:
     if config.init_weights_from is not None:
         stage("reading init_weights_from")
     parts.first_weights.load(parts.model, parts.average.copy)
+    build_trackers(config)  # a package that one of them needs may be missing
     if config.loader.num_workers:
         stage("handing the data to their workers")
         for loader in parts.loaders.values():
@@ -129,10 +136,11 @@ def _plan_all(
 def _planned(config: RunConfig, built: Parts) -> Parts:
     options = apply_debug(config.options)
     check_metric(built.task, options.trainer, built.loaders)
-    factory = instantiate(config.optimizer, "optimizer")
+    if has_own_epoch(built.task):
+        options = with_a_row_each_epoch(options)
+    factory = instantiate_each(config.optimizer, "optimizer")
     optimizer = build_optimizer(factory, built.model, options.parameters)
-    node = config.scheduler
-    scheduler = None if node is None else instantiate(node, "scheduler")
+    scheduler = instantiate_each(config.scheduler, "scheduler")
     schedule, plan = plan_schedule(optimizer, scheduler, options, built.loaders)
     return replace(
         built, optimizer=optimizer, schedule=schedule, options=options, planned_steps=plan.steps
@@ -181,7 +189,7 @@ def _try(
     rows = _train(_cut_down(parts, stage, is_timed=is_timed), directory)
     facts["batch"] = stage.training_batch
     if is_timed:
-        facts["seconds_per_step"] = _seconds_per_step(rows, parts.options)
+        facts["seconds_per_step"] = _seconds_per_step(rows, parts)
 
 
 def _train(parts: Parts, directory: RunDirectory) -> list[Row]:
@@ -198,12 +206,10 @@ def _train(parts: Parts, directory: RunDirectory) -> list[Row]:
 def _cut_down(parts: Parts, stage: Stage, *, is_timed: bool) -> Parts:
     """Return `parts` of a training that is over after a step and whatever it would do then."""
     options = parts.options
-    parts.optimizer.register_step_pre_hook(lambda *_: stage("the optimizer's step"))
-    parts.optimizer.register_step_post_hook(lambda *_: stage("what follows a step"))
-    loaders = {
-        split: ObservedLoader(loader, split, stage, limit=None if split == "train" else 1)
-        for split, loader in parts.loaders.items()
-    }
+    if isinstance(parts.optimizer, Optimizer) and has_step(parts.task):  # others go on behind it
+        parts.optimizer.register_step_pre_hook(lambda *_: stage("the optimizer's step"))
+        parts.optimizer.register_step_post_hook(lambda *_: stage("what follows a step"))
+    loaders = {split: _observed(loader, split, stage) for split, loader in parts.loaders.items()}
     return replace(
         parts,
         ranks=ALONE,
@@ -216,6 +222,18 @@ def _cut_down(parts: Parts, stage: Stage, *, is_timed: bool) -> Parts:
             checkpoint=replace(options.checkpoint, enabled=False),
         ),
     )
+
+
+def _observed(loader: Loader, split: str, stage: Stage) -> Loader:
+    """Return a loader of as little as does each kind of work once: of whole epochs two batches."""
+    if isinstance(loader, WholeEpochs):
+        return WholeEpochs(ObservedLoader(loader.inner, split, stage, limit=_EPOCH_BATCHES))
+    return ObservedLoader(loader, split, stage, limit=None if split == "train" else 1)
+
+
+def _any_optimizer(node: Node) -> Node:
+    """Return what stands in for the optimizer, or the optimizers by name, of `node`."""
+    return _ANY_OPTIMIZER if TARGET in node else dict.fromkeys(node, _ANY_OPTIMIZER)
 
 
 def _short(trainer: TrainerOptions, *, is_timed: bool) -> TrainerOptions:
@@ -235,13 +253,17 @@ def _short(trainer: TrainerOptions, *, is_timed: bool) -> TrainerOptions:
     )
 
 
-def _seconds_per_step(rows: Sequence[Row], options: Options) -> float:
+def _seconds_per_step(rows: Sequence[Row], parts: Parts) -> float:
     """Return how long a whole step takes, the first one, which warms up, left out if possible.
 
     Workers are believed to make batches as fast as they are needed.
     """
     speeds = [row.values for row in rows if row.split == "speed"]
-    samples = options.loader.batch_size * options.trainer.gradient_accumulation_steps
+    options, train = parts.options, parts.loaders["train"]
+    batches = options.trainer.gradient_accumulation_steps
+    if isinstance(train, WholeEpochs):
+        batches = train.inner.num_batches or 1
+    samples = options.loader.batch_size * batches
     hidden = bool(options.loader.num_workers)
     return statistics.median(
         samples / speed["samples_per_second"] * (1 - hidden * speed["data_wait_share"])

@@ -1,4 +1,6 @@
-"""`Mean`: a weighted mean over a split, of a loss for instance."""
+"""`Mean`: a weighted mean over a split, of a loss for instance; and the perplexity of one."""
+
+import math
 
 import torch
 from torch import Tensor
@@ -31,3 +33,15 @@ class Mean:
         """Return the mean, NaN if nothing was added."""
         total, weight = self.state().tolist()
         return total / weight if weight else float("nan")
+
+
+class Perplexity(Mean):
+    """exp of the mean loss over tokens: among how many tokens, as it were, a model hesitates."""
+
+    def compute(self) -> float:
+        """Return exp(mean), infinite where that is too large for a float."""
+        mean = super().compute()
+        return math.inf if mean > _LARGEST else math.exp(mean)
+
+
+_LARGEST = 709.0  # exp of more is no float

@@ -29,6 +29,15 @@ class CharacterErrorRate:
         return self._edits / self._characters if self._characters else float("nan")
 
 
+class WordErrorRate(CharacterErrorRate):
+    """Edits of whole words, apart by spaces, over the words of all targets."""
+
+    def update(self, predicted: Sequence[str], targets: Sequence[str]) -> None:
+        for text, target in zip(predicted, targets, strict=True):
+            self._edits += edit_distance(text.split(), target.split())
+            self._characters += len(target.split())
+
+
 class WholeTextAccuracy:
     """The share of texts predicted without any mistake."""
 
@@ -52,7 +61,7 @@ class WholeTextAccuracy:
         return self._right / self._texts if self._texts else float("nan")
 
 
-def edit_distance(text: str, target: str) -> int:
+def edit_distance(text: Sequence[str], target: Sequence[str]) -> int:
     """Return the least number of symbols to insert, delete or replace to get `target`."""
     if text == target:
         return 0

@@ -13,7 +13,15 @@ COLORS = {"train": "#9a9a9a", "evaluation": "#1f6fb2", "test": "#c8442b", "speed
 MAX_PANELS = 12
 NUM_COLUMNS = 3
 _FIRST = ("loss",)  # the panels that come first; the others follow in the order of the journal
-_LAST = ("learning_rate", "lr", "grad_norm", "samples_per_second", "data_wait_share")
+_LAST = (
+    "learning_rate",
+    "lr",
+    "grad_norm",
+    "samples_per_second",
+    "data_wait_share",
+    *("cpu_percent", "memory_gib", "gpu_percent", "gpu_memory_gib"),
+    *("machine_cpu_percent", "machine_memory_percent"),
+)
 _FROM_ZERO = ("cer", "lr", "samples_per_second", "data_wait_share")
 _POINTS_SHOWN = 30  # curves of no more points than this show them
 _LOG_RATIO = 20.0  # a loss that falls by more than this is drawn on a logarithmic axis

@@ -37,6 +37,14 @@ class RunDirectory:
         return self.path / "init_weights.json"  # what was taken from init_weights_from
 
     @property
+    def table(self) -> Path:
+        return self.path / "metrics.csv"  # with trackers=csv
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"  # with trackers=tensorboard
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 
@@ -45,8 +53,24 @@ class RunDirectory:
         return self.path / "plots"
 
     @property
+    def preprocessor(self) -> Path:
+        return self.path / "preprocessor"
+
+    @property
     def predictions(self) -> Path:
         return self.path / "predictions"
+
+    @property
+    def calibration(self) -> Path:
+        return self.path / "calibration.json"  # of every evaluated step
+
+    @property
+    def reliability(self) -> Path:
+        return self.path / "reliability.json"  # of the confidences on the test split
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
 
     @property
     def checkpoints(self) -> Path:

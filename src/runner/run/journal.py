@@ -5,8 +5,8 @@ One JSON object a line:
     {"step": 50, "epoch": 0.5, "time": 1790000000.0, "split": "train", "values": {"loss": 0.7}}
 
 Splits: `train` (means since the last row), `evaluation`, `test`, and `speed`, whose values depend
-on the machine. After a resume, steps that run again produce the same rows: the first-written row
-stands.
+on the machine; callbacks add splits of their own, such as `system`. After a resume, steps that run
+again produce the same rows: the first-written row stands.
 """
 
 import json
@@ -16,6 +16,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from runner.files import drop_torn_line
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +38,11 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _drop_torn_line(path)
-        self._known = {(row.step, row.split) for row in read_journal(path)}
+        drop_torn_line(path)
+        self._known: set[tuple[int, str]] = set()
+        self._last: dict[str, int] = {}  # the furthest step of each split
+        for row in read_journal(path):
+            self._know(row)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         self._waiting = b""  # what a full disk did not take yet
         self._writing = threading.Lock()
@@ -47,11 +52,15 @@ class Journal:
         """Return whether there is any row."""
         return bool(self._known)
 
+    def last_step(self, split: str) -> int:
+        """Return the furthest step that has a row of `split`; -1 if none has."""
+        return self._last.get(split, -1)
+
     def append(self, row: Row) -> bool:
         """Write `row` unless its step and split are there already; return whether it was."""
         if (row.step, row.split) in self._known:
             return False
-        self._known.add((row.step, row.split))
+        self._know(row)
         line = json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n"
         try:
             self._write(line)
@@ -74,6 +83,10 @@ class Journal:
         finally:
             os.close(self._file)
 
+    def _know(self, row: Row) -> None:
+        self._known.add((row.step, row.split))
+        self._last[row.split] = max(row.step, self.last_step(row.split))
+
     def _write(self, line: bytes = b"") -> None:
         with self._writing:
             self._waiting += line
@@ -92,12 +105,3 @@ def _rows(path: Path) -> Iterator[Row]:
         for line in file:
             if line.endswith("\n"):  # else another process is in the middle of writing it
                 yield Row(**json.loads(line))
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off what a kill left of a half-written last line."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        content = file.read()
-        file.truncate(content.rfind(b"\n") + 1)

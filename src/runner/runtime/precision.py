@@ -1,8 +1,8 @@
 """In which number format a run computes: autocast, gradient scaling and TF32."""
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -18,7 +18,8 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class Precision:
     """The contexts and the scaler of one number format on one device.
 
-    `autocast()` gives the context of a forward pass. `scaler` keeps small fp16 gradients from
+    `autocast()` gives the context of a forward pass, `update()` that of an update of weights inside
+    of it. `scaler` keeps small fp16 gradients from
     vanishing (Micikevicius et al. 2018, "Mixed Precision Training") and does nothing in the other
     formats.
     """
@@ -30,7 +31,16 @@ class Precision:
         elif options.tf32:
             _log.warning("precision.tf32 has no effect on %s: only NVIDIA GPUs have it", device)
         self.autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+        self.update: Callable[[], AbstractContextManager[object]] = nullcontext
         if options.autocast is not None:
+            self.update = partial(_update, device.type)
             dtype = DTYPES[options.autocast]
             self.autocast = partial(torch.autocast, device.type, dtype=dtype)
         self.scaler = GradScaler(device.type, enabled=options.autocast == "fp16")
+
+
+@contextmanager
+def _update(device_type: str) -> Iterator[None]:
+    with torch.autocast(device_type, enabled=False):
+        yield
+    torch.clear_autocast_cache()  # it holds the weights as they were before

@@ -74,7 +74,16 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> Tenso
 
     Of sharded gradients it is the norm over all ranks, which all must ask for.
     """
-    norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    return _whole(torch.nn.utils.clip_grad_norm_(parameters, max_norm))
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Return the total norm of the gradients and leave them as they are; on all ranks, likewise."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return _whole(torch.nn.utils.get_total_norm(gradients))
+
+
+def _whole(norm: Tensor) -> Tensor:
     whole: Any = norm
     return whole.full_tensor() if _is_dtensor(norm) else norm
 

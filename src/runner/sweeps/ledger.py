@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import RunError
-from runner.files import sync_directory, write_text_atomically
+from runner.files import drop_torn_line, sync_directory, write_text_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        _drop_torn_line(path)
+        drop_torn_line(path)
         self.runs: dict[str, PlannedRun] = {run.key: run for run in read_ledger(path)}
 
     def add(self, wanted: Iterable[Combination]) -> list[PlannedRun]:
@@ -112,12 +112,3 @@ def _fields(combination: Combination) -> dict[str, Any]:
         "overrides": combination.overrides,
         "config": combination.config,
     }
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off what a kill left of a half-written last line."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        content = file.read()
-        file.truncate(content.rfind(b"\n") + 1)

@@ -9,17 +9,19 @@ from torch.nn import functional
 
 from runner.data.data import Batch
 from runner.errors import ConfigError
-from runner.metrics.classification import Accuracy, MacroF1
-from runner.metrics.mean import Mean
+from runner.metrics.by_name import MetricSet, Wanted
 from runner.metrics.metric import Metric
-from runner.tasks.task import Predictions, StepOutput
+from runner.tasks.supervised import WEIGHT, Supervised, num_targets
+from runner.tasks.task import Predictions
+
+DEFAULT_METRICS = ("accuracy", "macro_f1")
 
 
-class Classification:
+class Classification(Supervised):
     """Trains with cross entropy; the model returns logits of shape (batch, classes).
 
-    A batch is a pair (inputs, targets) or a mapping with `input` or `image`, and `target`; targets
-    are class numbers. Predictions use `class_names`, or without them the numbers.
+    Batches are those of `Supervised`; targets are class numbers. Predictions use `class_names`, or
+    without them the numbers.
     """
 
     def __init__(
@@ -27,45 +29,32 @@ class Classification:
         num_classes: int | None = None,
         class_names: Sequence[str] | None = None,
         label_smoothing: float = 0.0,
+        metrics: Wanted = DEFAULT_METRICS,
     ) -> None:
+        super().__init__({"cross_entropy": {"label_smoothing": label_smoothing}})
         self.class_names = _names(num_classes, class_names)
         self._label_smoothing = label_smoothing
+        self._metrics = MetricSet(metrics, num_classes=len(self.class_names))
 
-    def prepare(self, batch: Any) -> Batch:
-        """Return {"input": ..., "target": ...}; without targets, {"input": ...}."""
-        if isinstance(batch, Mapping):
-            inputs = batch["input"] if "input" in batch else batch["image"]
-            return {"input": inputs} | {key: batch[key] for key in ("target",) if key in batch}
-        inputs, targets = batch
-        return {"input": inputs, "target": targets}
-
-    def training_step(self, model: nn.Module, batch: Batch) -> StepOutput:
-        target = batch["target"]
-        return StepOutput(self._loss(model(batch["input"]), target), len(target))
-
-    def metrics(self) -> dict[str, Metric]:
-        num_classes = len(self.class_names)
-        return {"loss": Mean(), "accuracy": Accuracy(num_classes), "macro_f1": MacroF1(num_classes)}
+    def loss_of(self, output: Any, batch: Batch) -> Tensor:
+        if WEIGHT in batch:
+            return self.loss(output, batch["target"], batch[WEIGHT])
+        return functional.cross_entropy(  # what `loss` comes to, at less cost
+            output.float(), batch["target"], label_smoothing=self._label_smoothing
+        )
 
     def evaluation_step(
         self, model: nn.Module, batch: Batch, metrics: Mapping[str, Metric]
     ) -> Predictions:
-        target = batch["target"]
-        logits = model(batch["input"])
-        metrics["loss"].update(self._loss(logits, target), len(target))
+        target, logits = batch["target"], self.forward(model, batch)
+        metrics["loss"].update(self.loss_of(logits, batch), num_targets(batch))
         predicted, probabilities, wanted = _to_host(*most_probable(logits), target)
-        for name in ("accuracy", "macro_f1"):
-            metrics[name].update(predicted.long(), wanted.long())
+        self._metrics.update(metrics, logits, wanted.long())
         return Predictions(self._named(predicted), probabilities.tolist(), self._named(wanted))
 
-    def predict(self, model: nn.Module, batch: Batch) -> Predictions:
-        predicted, probabilities = _to_host(*most_probable(model(batch["input"])))
-        return Predictions(self._named(predicted), probabilities.tolist())
-
-    def _loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        return functional.cross_entropy(
-            logits.float(), target, label_smoothing=self._label_smoothing
-        )
+    def predictions_of(self, output: Any) -> tuple[list[str], list[float]]:
+        predicted, probabilities = _to_host(*most_probable(output))
+        return self._named(predicted), probabilities.tolist()
 
     def _named(self, classes: Tensor) -> list[str]:
         return [self.class_names[number] for number in classes.long().tolist()]

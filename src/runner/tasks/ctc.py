@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,10 +12,11 @@ from runner.errors import DataError
 from runner.metrics.mean import Mean
 from runner.metrics.metric import Metric
 from runner.metrics.text import CharacterErrorRate, WholeTextAccuracy
+from runner.tasks.decoding.decoder import decoder_of
+from runner.tasks.decoding.greedy import BLANK
 from runner.tasks.task import Predictions, StepOutput
 
 MEAN = 1  # torch.ctc_loss's number for reduction="mean"
-BLANK = 0  # class 0 means "no symbol here"; symbol i of the alphabet is class i + 1
 
 
 class CTC:
@@ -24,10 +24,19 @@ class CTC:
 
     A batch is {"image": pictures, "text": list of texts}. The model takes the pictures and returns
     logits or log-probabilities of shape (time, batch, len(alphabet) + 1), class 0 being blank.
+
+    How it reads has no part in training: `beam_width` above 1 follows so many texts at once
+    (prefix beam search), and with a `grammar` only texts of one of its patterns are read.
     """
 
-    def __init__(self, alphabet: str) -> None:
+    def __init__(
+        self,
+        alphabet: str,
+        beam_width: int = 1,
+        grammar: str | Sequence[str] | None = None,
+    ) -> None:
         self.alphabet = alphabet
+        self._decode = decoder_of(alphabet, beam_width=beam_width, grammar=grammar)
         self._class_of = {symbol: number for number, symbol in enumerate(alphabet, start=1)}
 
     def prepare(self, batch: Any) -> Batch:
@@ -56,13 +65,13 @@ class CTC:
     ) -> Predictions:
         log_probabilities = _log_probabilities(model, batch)
         metrics["loss"].update(_loss(log_probabilities, batch), len(batch["text"]))
-        texts, confidences = decode_greedily(log_probabilities, self.alphabet)
+        texts, confidences = self._decode(log_probabilities)
         metrics["cer"].update(texts, batch["text"])
         metrics["whole"].update(texts, batch["text"])
         return Predictions(texts, confidences, list(batch["text"]))
 
     def predict(self, model: nn.Module, batch: Batch) -> Predictions:
-        texts, confidences = decode_greedily(_log_probabilities(model, batch), self.alphabet)
+        texts, confidences = self._decode(_log_probabilities(model, batch))
         return Predictions(texts, confidences)
 
     def _encode(self, text: str) -> list[int]:
@@ -72,23 +81,6 @@ class CTC:
             raise DataError(
                 f"text '{text}' holds {error}, which is not in task.alphabet '{self.alphabet}'"
             ) from None
-
-
-def decode_greedily(
-    log_probabilities: Tensor,  # (time, batch, classes)
-    alphabet: str,
-) -> tuple[list[str], list[float]]:
-    """Return the text and the confidence of each sample, with one copy from the device.
-
-    The best class of every frame is taken, runs of one class become one symbol, blanks go. The
-    confidence is the product, over the symbols read, of the highest probability within the symbol's
-    run; for an empty text it is the lowest probability of a blank.
-    """
-    best, classes = log_probabilities.detach().max(dim=-1)
-    both = torch.stack([best.float(), classes.float()]).cpu().numpy()  # (2, time, batch)
-    log_best, path = both[0].T, both[1].T.astype(np.int64)  # (batch, time) each
-    decoded = [_read_path(*sample, alphabet) for sample in zip(path, log_best, strict=True)]
-    return [text for text, _ in decoded], [confidence for _, confidence in decoded]
 
 
 def check_alignable(texts: Sequence[str], num_frames: int) -> None:
@@ -122,12 +114,3 @@ def _loss(log_probabilities: Tensor, batch: Batch) -> Tensor:
     # With lengths as plain numbers; functional.ctc_loss declares tensors alone.
     lengths = [num_frames] * num_samples, batch["target_lengths"]
     return torch.ctc_loss(log_probabilities, targets, *lengths, BLANK, MEAN)
-
-
-def _read_path(path: np.ndarray, log_best: np.ndarray, alphabet: str) -> tuple[str, float]:
-    starts = np.flatnonzero(np.diff(path, prepend=-1))  # the first frame of every run
-    highest = np.maximum.reduceat(log_best, starts)
-    is_symbol = path[starts] != BLANK
-    text = "".join(alphabet[number - 1] for number in path[starts[is_symbol]])
-    log_confidence = highest[is_symbol].sum() if text else log_best.min()
-    return text, min(1.0, float(np.exp(log_confidence)))

@@ -14,13 +14,15 @@ class TrackedRun:
 
     `parameters` is the config as plain containers, as nested as it likes, with what environment
     variables stand for left unresolved: trackers store it as it is. `settings` is the part of it
-    that describes the tracker itself, empty for one that was made in Python. `delivered_to` are
-    servers to which a sweep delivers for its jobs, so that their trackers need not, each by how the
-    config writes its address.
+    that describes the tracker itself, empty for one that was made in Python; `tracker` is the name
+    under which the run has it, and under which it remembers what it has delivered. `delivered_to`
+    are servers to which a sweep delivers for its jobs, so that their trackers need not, each by how
+    the config writes its address.
     """
 
     directory: RunDirectory
     name: str
+    tracker: str = "tracker"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -21,10 +21,10 @@ class Averages:
     def __init__(self, ranks: Ranks = ALONE, *, finite_only: bool = False) -> None:
         self._ranks = ranks
         self._finite_only = finite_only
-        self._waiting: dict[str, tuple[list[Tensor], list[int]]] = {}
-        self._sums: dict[str, tuple[float, int]] = {}  # name -> (weighted sum, weight)
+        self._waiting: dict[str, tuple[list[Tensor], list[float]]] = {}
+        self._sums: dict[str, tuple[float, float]] = {}  # name -> (weighted sum, weight)
 
-    def add(self, values: dict[str, Tensor], *, weight: int) -> None:
+    def add(self, values: dict[str, Tensor], *, weight: float) -> None:
         """Count scalars, still on the device, with `weight` each."""
         for name, value in values.items():
             tensors, weights = self._waiting.setdefault(name, ([], []))

@@ -52,12 +52,18 @@ class Best:
         there = [int(step) for _, step in self._ranking if step in saved]
         return there[0] if there and self._keep else None
 
+    def is_better(self, value: float) -> bool:
+        """Return whether `value` is better than the best so far."""
+        if self.score is None or math.isnan(value):
+            return not math.isnan(value)
+        return self._sign * (self.score - value) > self._min_improvement
+
     def update(self, value: float, *, step: int, counts: bool) -> bool:
         """Take a value and return whether its step is worth keeping; a warm-up does not count."""
         if math.isnan(value):
             self.evaluations_since += counts
             return False
-        if self._is_better(value):
+        if self.is_better(value):
             self.score, self.step, self.evaluations_since = value, step, 0
         else:
             self.evaluations_since += counts
@@ -79,8 +85,3 @@ class Best:
         self.score, self.step = state["score"], state["step"]
         self.evaluations_since = state["evaluations_since"]
         self._ranking = [list(entry) for entry in state["ranking"]]
-
-    def _is_better(self, value: float) -> bool:
-        if self.score is None:
-            return True
-        return self._sign * (self.score - value) > self._min_improvement

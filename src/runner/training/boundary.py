@@ -15,18 +15,18 @@ class Boundary:
     """
 
     def __init__(self, model: nn.Module, device: torch.device) -> None:
-        self._device = device if device.type == "cuda" else None
+        used = {device, *(parameter.device for parameter in model.parameters())}
+        self._gpus = [gpu for gpu in used if gpu.type == "cuda"]  # several with a device map
         self._buffers = _by_type(model.buffers())
         self._kept = [[buffer.clone() for buffer in group] for group in self._buffers]
         self._state_of_host = torch.default_generator.get_state
         self._host = self._state_of_host()
-        self._cuda: Tensor | None = None
+        self._cuda: list[Tensor] = []
 
     def mark(self) -> None:
         """Remember this boundary; takes a microsecond, and more with buffers."""
         self._host = self._state_of_host()
-        if self._device is not None:
-            self._cuda = torch.cuda.get_rng_state(self._device)
+        self._cuda = [torch.cuda.get_rng_state(gpu) for gpu in self._gpus]
         for kept, buffers in zip(self._kept, self._buffers, strict=True):
             torch._foreach_copy_(kept, buffers)  # type: ignore[attr-defined]
 
@@ -34,8 +34,8 @@ class Boundary:
     def go_back(self) -> None:
         """Be where `mark` was called last."""
         torch.set_rng_state(self._host)
-        if self._device is not None and self._cuda is not None:
-            torch.cuda.set_rng_state(self._cuda, self._device)
+        for gpu, state in zip(self._gpus, self._cuda, strict=False):  # no state before `mark`
+            torch.cuda.set_rng_state(state, gpu)
         for kept, buffers in zip(self._kept, self._buffers, strict=True):
             torch._foreach_copy_(buffers, kept)  # type: ignore[attr-defined]
 

@@ -24,8 +24,12 @@ class Events:
             self._listeners[event] = [
                 (name, getattr(callback, event))
                 for name, callback in callbacks.items()
-                if getattr(type(callback), event) is not getattr(Callback, event)
+                if _hears(callback, event)
             ]
+
+    def has_listeners(self, event: str) -> bool:
+        """Return whether any callback wants to hear of `event`."""
+        return bool(self._listeners[event])
 
     def tell(self, event: str, *args: Any) -> None:
         """Call `event` with `args` on those who listen; CallbackError names one that raises."""
@@ -50,6 +54,11 @@ class Events:
                 failed.append(CallbackError(_sentence(name, "on_fit_end", error)))
         if failed and outcome == "completed":
             raise failed[0]
+
+
+def _hears(callback: Callback, event: str) -> bool:
+    """Return whether a callback, or its class, has `event` for itself."""
+    return event in vars(callback) or getattr(type(callback), event) is not getattr(Callback, event)
 
 
 def _sentence(name: str, event: str, error: Exception) -> str:

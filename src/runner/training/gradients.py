@@ -41,7 +41,7 @@ class Gradients(Protocol):
 
     def begin(self) -> None: ...
 
-    def finish(self, num_targets: int) -> float: ...
+    def finish(self, num_targets: float) -> float: ...
 
 
 def gradient_sum(model: nn.Module, ranks: Ranks) -> Gradients:
@@ -60,7 +60,7 @@ class OwnGradients:
 
     def begin(self) -> None: ...
 
-    def finish(self, num_targets: int) -> float:
+    def finish(self, num_targets: float) -> float:
         return num_targets
 
 
@@ -77,7 +77,7 @@ class ShardedGradients:
     def begin(self) -> None:
         set_gradient_sync(self._model, enabled=True)
 
-    def finish(self, num_targets: int) -> float:
+    def finish(self, num_targets: float) -> float:
         set_gradient_sync(self._model, enabled=False)
         total = self._ranks.sum(torch.tensor([num_targets], dtype=torch.float64)).item()
         return total / self._ranks.count
@@ -105,7 +105,7 @@ class GradientSum:
         for bucket in self._buckets:
             bucket.num_missing = len(bucket.parameters)
 
-    def finish(self, num_targets: int) -> float:
+    def finish(self, num_targets: float) -> float:
         """Leave the sums over the ranks in `.grad`; return that of `num_targets`, their divisor.
 
         A parameter that no rank has used keeps no gradient, as in one process.

@@ -9,6 +9,7 @@
         log?
         stop?                       the ranks agree; saved, and the next job does what is left
         evaluate?                   before saving: the best score must be inside
+        tell of the epoch's end?
         prune?                      a search may end here what falls behind its other runs
         save?                       in the background
     evaluate at the end, save
@@ -26,9 +27,11 @@ from dataclasses import asdict, dataclass, field
 from runner.checkpoint.store import CheckpointStore
 from runner.config.duration import parse_optional
 from runner.config.size import parse_optional_size
+from runner.data.data import in_split
 from runner.data.epoch import MicroBatch
 from runner.errors import Interrupted, WorkerError
 from runner.files import write_json_atomically
+from runner.optim.optimizers import by_name
 from runner.protocols import Stateful
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, Row
@@ -42,6 +45,7 @@ from runner.training.evaluation import Evaluator
 from runner.training.events import Events
 from runner.training.health import Health, NonfiniteError
 from runner.training.limits import Limits
+from runner.training.newest import NewestValues
 from runner.training.parts import Parts
 from runner.training.position import TrainingData
 from runner.training.progress import Progress
@@ -49,7 +53,8 @@ from runner.training.recorder import Recorder
 from runner.training.saving import CALLBACK_PREFIX, Saver
 from runner.training.scores import Scores
 from runner.training.speed import Speedometer
-from runner.training.step import Stage, TrainingStep
+from runner.training.stage import Stage
+from runner.training.steps import step_for
 from runner.training.window import Rows, Window
 
 _log = logging.getLogger(__name__)
@@ -96,21 +101,25 @@ class TrainingLoop:
         self._scores = Scores(
             trainer, checkpoint, best=self._best, limits=self._limits, progress=self._progress
         )
-        self._can_evaluate = "evaluation" in parts.loaders
+        self._can_evaluate = bool(in_split(parts.loaders, "evaluation"))
         self._evaluate_every = parse_optional(
             trainer.evaluate_every if self._can_evaluate else None
         )
         self._save_every = parse_optional(checkpoint.every)
         self._keep_every = checkpoint.keep_every_steps
         self._data = TrainingData(parts.loaders["train"], self._progress)
-        self._step = TrainingStep(parts, self._averages)
         self._speed = Speedometer()
-        self._events = Events(parts.callbacks, self._fit_of(directory))
+        self._step = step_for(
+            parts, self._averages, speed=self._speed, between=self._between_batches
+        )
         self._recorder = Recorder(journal, self._progress, self._on_row)
+        self._fit = self._fit_of(directory)
+        self._events = Events(parts.callbacks, self._fit)
+        self._newest = NewestValues(is_wanted=self._events.has_listeners("on_epoch_end"))
         self._window = Window(
             self._averages,
             self._speed,
-            parts.optimizer,
+            by_name(parts.optimizer),
             self._recorder,
             every_steps=trainer.log_every_steps,
         )
@@ -159,6 +168,7 @@ class TrainingLoop:
         """Go to where the newest checkpoint stands, if any; CheckpointError if it does not fit."""
         self._restored_step = self._saver.restore()
         self._health.begin_at(self._progress.step)
+        self._newest.read(self._directory.journal, until_step=self._progress.step)
         if self._restored_step is None and self._recorder.has_rows:
             _log.warning("no checkpoint is there: training starts again from step 0")
         if self._restored_step is None:
@@ -179,6 +189,8 @@ class TrainingLoop:
             outcome = "pruned" if self._is_pruned else "completed"
         except Interrupted:
             outcome = "preempted"
+            if self._step.stage is not Stage.WHOLE:
+                _log.info("stopped inside an epoch: the last end of one that was saved counts")
             self._saver.finish()
             raise
         except Exception as error:
@@ -210,10 +222,7 @@ class TrainingLoop:
         while (reason := self._end()) is None:
             speed.resume()
             micro_batches = speed.wait(self._take, accumulation)
-            self._step(micro_batches, step=progress.step)
-            samples = 0
-            for micro in micro_batches:
-                samples += micro.size
+            samples = self._step(micro_batches, step=progress.step)
             speed.count(samples)
             if self._options.schedule_every == "step":
                 self._parts.schedule.step()
@@ -248,6 +257,12 @@ class TrainingLoop:
                 self._stop()
             raise
 
+    def _between_batches(self) -> None:
+        """Inside a step that is a whole epoch: a sign of life; a stop, with nothing to save."""
+        self._beat()
+        self._agreement.look()
+        self._agreement.obey()
+
     def _settle(self) -> None:
         """Do what is due at the boundary after a step; after a restart, what was left undone."""
         self._beat()
@@ -260,6 +275,9 @@ class TrainingLoop:
             self._stop()
         if is_due(self._evaluate_every, self._progress) and not self._progress.is_evaluated:
             self._evaluate()
+        if self._progress.told_epochs < self._progress.epoch:
+            self._progress.told_epochs = self._progress.epoch
+            self._events.tell("on_epoch_end", self._newest.values)
         if self._progress.wants_save or self._is_save_due(since_save):
             self._save(planned=True)
 
@@ -272,7 +290,7 @@ class TrainingLoop:
         self._save(planned=True)
         self._saver.wait_for_last(self._progress.step, evaluations=self._progress.evaluations)
         self._tell_of_checkpoints()
-        if self._options.test_at_end and "test" in self._parts.loaders:
+        if self._options.test_at_end and in_split(self._parts.loaders, "test"):
             self._agreement.look()
             self._agreement.obey()
             self._test()
@@ -312,7 +330,7 @@ class TrainingLoop:
 
     def _test(self) -> None:
         model, average = self._parts.model, self._parts.average.copy
-        step = self._saver.restore_best_weights()
+        step = self._fit.tested_step = self._saver.restore_best_weights()
         if step is not None:
             _log.info("testing the weights of step=%d", step)
         else:
@@ -376,6 +394,7 @@ class TrainingLoop:
             self._events.tell("on_checkpoint", step)
 
     def _on_row(self, row: Row) -> None:
+        self._newest.take(row)
         self._events.tell("on_log", row)
 
     def _state(self) -> dict[str, Stateful]:
@@ -404,5 +423,7 @@ class TrainingLoop:
             options=self._options,
             progress=self._progress,
             planned_steps=self._parts.planned_steps,
-            is_main=self._parts.ranks.is_main,
+            ranks=self._parts.ranks,
+            best=self._best,
+            record=self._recorder.record_watched,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from runner.config.options import Options
 from runner.data.data import BatchAugmentation
 from runner.data.loader import Loader
 from runner.optim.optimization import Schedule
+from runner.optim.optimizers import Optimizers, Schedules
 from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
 from runner.tasks.task import Task
@@ -26,9 +28,9 @@ class Parts:
 
     model: nn.Module
     task: Task
-    optimizer: Optimizer
-    schedule: Schedule
-    loaders: Mapping[str, Loader]  # by split; "train" is always there
+    optimizer: Optimizer | Optimizers
+    schedule: Schedule | Schedules
+    loaders: Mapping[str, Loader]  # by name, as in `Data.splits`; "train" is always there
     augment: BatchAugmentation | None
     callbacks: Mapping[str, Callback]
     options: Options
@@ -37,6 +39,7 @@ class Parts:
     data_fingerprint: dict[str, str]
     planned_steps: int | None
     average: WeightAverage
+    preprocessor: Any = None  # saved with the run, and used by nobody in training
     ranks: Ranks = ALONE
     pruning: Pruning = field(default_factory=NoPruning)
     first_weights: FirstWeights = field(default_factory=OwnWeights)

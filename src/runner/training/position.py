@@ -11,14 +11,13 @@ from runner.training.progress import Progress
 class TrainingData:
     """Takes micro-batches from the epoch that `progress` is in.
 
-    Its state is where a stream stood on this rank at the last `mark`, after a whole step; of other
-    data, `progress` says it all.
+    Its state is that of data that have one of their own: as it is, or for those that are read ahead
+    as it was at the last `mark`, after a whole step. Of other data, `progress` says it all.
     """
 
     def __init__(self, loader: Loader, progress: Progress) -> None:
         self._loader = loader
         self._progress = progress
-        self._is_stream = loader.num_batches is None
         self._epoch: Epoch | None = None
         self._marked: dict[str, Any] = {}
 
@@ -41,10 +40,12 @@ class TrainingData:
 
     def mark(self) -> None:
         """Remember that the step on what was taken last is whole."""
-        if self._is_stream and self._epoch is not None:
-            self._marked = {} if self._epoch.is_over else self._epoch.state_dict()
+        if self._loader.reads_ahead and self._epoch is not None:
+            self._marked = self._epoch.state_dict()
 
     def state_dict(self) -> dict[str, Any]:
+        if self._epoch is not None and not self._loader.reads_ahead:
+            return {"stream": self._epoch.state_dict()}
         return {"stream": self._marked}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -52,10 +53,13 @@ class TrainingData:
         self._epoch, self._marked = None, state["stream"]
 
     def merge_states(self, states: list[dict[str, Any]]) -> None:
-        """Go on with another number of ranks: a stream stands at the same place on all of them."""
+        """Go on with another number of ranks: such data stand at the same place on all."""
         self.load_state_dict(states[0])
 
     def _next_epoch(self) -> Epoch:
-        return self._loader.epoch(
-            self._progress.epoch, start=self._progress.batch, state=self._marked or None
-        )
+        number, lengths = self._progress.epoch, self._loader.lengths
+        epoch = self._loader.epoch(number, start=self._progress.batch, state=self._marked or None)
+        self._progress.batches_per_epoch = None if lengths is None else lengths.of(number)
+        if not self._loader.reads_ahead:
+            self._marked = {}
+        return epoch

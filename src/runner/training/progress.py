@@ -16,9 +16,10 @@ class Progress:
     samples: int = 0
     evaluations: int = 0
     evaluated_step: int = -1  # the step of the last evaluation
+    told_epochs: int = 0  # of how many the callbacks have heard the end
     wants_save: bool = False  # a better score waits for its checkpoint
     seconds: float = 0.0  # time spent training, without evaluations
-    batches_per_epoch: int | None = 1  # None: a stream, whose end is known when it comes
+    batches_per_epoch: int | None = 1  # of the running one; None: its end is known when it comes
 
     @property
     def fractional_epoch(self) -> float:
@@ -53,6 +54,7 @@ class Progress:
         return asdict(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        state = {"told_epochs": state.get("epoch", 0), **state}  # absent in older checkpoints
         names = {field.name for field in fields(self)}
         check_state_keys("progress", state, names)
         for name in names:

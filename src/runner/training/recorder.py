@@ -1,10 +1,12 @@
 """Write what training reports to the journal, and tell the callbacks."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from runner.run.journal import Journal, Row
 from runner.training.progress import Progress
+
+_OWN_SPLITS = ("train", "evaluation", "test", "speed")
 
 
 class Recorder:
@@ -30,6 +32,17 @@ class Recorder:
             self._journal.append(row)
         for row in written:
             self._on_row(row)
+
+    def record_watched(self, split: str, values: Mapping[str, float]) -> None:
+        """Append a row of a callback's own `split`, at the step that training has reached.
+
+        What an earlier job wrote up to a step stands, also where its rows had other steps: values
+        of a machine come at other steps when these run again.
+        """
+        if split in _OWN_SPLITS:
+            raise ValueError(f"rows of {split!r} are training's own: give them another split")
+        if self._progress.step > self._journal.last_step(split):
+            self.record({split: {name: float(value) for name, value in values.items()}})
 
     def sync(self) -> None:
         """Make all rows survive a power loss; OSError when the disk does not take them."""

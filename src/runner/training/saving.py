@@ -23,6 +23,7 @@ from runner.checkpoint.store import CheckpointStore
 from runner.checkpoint.writer import BackgroundWriter
 from runner.config.options import CheckpointOptions
 from runner.errors import CheckpointError, RunError
+from runner.optim.optimizers import with_settings_of
 from runner.protocols import Stateful, check_state_keys
 from runner.runtime.ranks import Ranks
 from runner.training.best import Best
@@ -208,8 +209,8 @@ class Saver:
         training = self._read(step)
         for name in (name for name in _ROLLED_BACK if name in self._state):
             part, saved = self._state[name], training[name]
-            if "param_groups" in saved:
-                saved["param_groups"] = part.state_dict()["param_groups"]
+            if name == "optimizer":
+                saved = with_settings_of(part.state_dict(), saved)
             part.load_state_dict(saved)
         return step
 

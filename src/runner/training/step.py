@@ -3,70 +3,57 @@
 Nothing here waits for the device: values to log stay there until they are asked for.
 """
 
-import math
 from collections.abc import Sequence
-from enum import Enum
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from runner.data.data import Batch
-from runner.data.draws import Draws
 from runner.data.epoch import MicroBatch
-from runner.runtime.device import move
-from runner.runtime.seeds import seeded_generator
-from runner.runtime.sharding import clip_gradients
+from runner.tasks.task import StepTask
 from runner.training.averages import Averages
 from runner.training.boundary import Boundary
 from runner.training.buffers import BufferSync
 from runner.training.finite import SkipNonfinite
+from runner.training.gradient_norm import norm_for
 from runner.training.gradients import gradient_sum
 from runner.training.parts import Parts
+from runner.training.preparation import Preparation
 from runner.training.splitting import Splitting, is_out_of_memory
+from runner.training.stage import Stage
 
-_AUGMENTATION = 0x617567  # keeps its random numbers apart from those of the samples
-
-_Outcome = tuple[dict[str, Tensor], int]  # values to log, and their weight
-
-
-class Stage(Enum):
-    """How far a step is: what an error in the middle of it leaves behind."""
-
-    WHOLE = "at a boundary between two steps"
-    COMPUTING = "weights and optimizer are those of the last boundary"
-    UPDATING = "the state is that of no boundary"
+_Outcome = tuple[dict[str, Tensor], float]  # values to log, and their weight
 
 
 class TrainingStep:
-    """Callable: one optimizer update over the micro-batches it is given.
+    """Callable: one update of the one optimizer over the micro-batches it is given."""
 
-    It leaves `stage` at UPDATING: the step is whole when what belongs to it (schedule, counters) is
-    done too, and the loop says so.
-    """
-
-    def __init__(self, parts: Parts, averages: Averages) -> None:
+    def __init__(self, parts: Parts, averages: Averages, task: StepTask) -> None:
         trainer = parts.options.trainer
+        assert isinstance(parts.optimizer, Optimizer)
         self._parts = parts
+        self._task = task
+        self._optimizer = parts.optimizer
+        self._prepare = Preparation(parts)
         self._averages = averages
         self._parameters = [p for p in parts.model.parameters() if p.requires_grad]
-        self._with_gradients = _with_gradients(self._parameters, parts.optimizer)
+        self._with_gradients = _with_gradients(self._parameters, self._optimizer)
         self._gradients = gradient_sum(parts.model, parts.ranks)
         self._sync_buffers = BufferSync(parts.model, parts.ranks)
         self._boundary = Boundary(parts.model, parts.device)
-        self._max_grad_norm = trainer.max_grad_norm
-        self._seed = parts.options.seed
         self._splits = trainer.on_out_of_memory == "split"
         self.splitting = Splitting(is_possible=not self._gradients.needs_every_rank)
         self._skip: SkipNonfinite | None = None
         if trainer.on_nonfinite == "skip" and not parts.precision.scaler.is_enabled():
-            self._skip = SkipNonfinite(parts.optimizer, parts.device)
+            self._skip = SkipNonfinite(self._optimizer, parts.device)
+        self._norm_of = norm_for(trainer, is_needed=self._skip is not None)
         # Several ranks cannot go back alone: they need it to begin a step again, or to skip one.
         self._marks = not parts.ranks.are_several or self._splits or self._skip is not None
         self.stage = Stage.WHOLE
 
-    def __call__(self, micro_batches: Sequence[MicroBatch], *, step: int) -> None:
-        """Update the weights once.
+    def __call__(self, micro_batches: Sequence[MicroBatch], *, step: int) -> int:
+        """Update the weights once; return how many samples went into it, over all ranks.
 
         The gradient is that of the mean over the targets of all micro-batches on all ranks.
         """
@@ -79,6 +66,10 @@ class TrainingStep:
         self._sync_buffers()
         self.stage = Stage.UPDATING
         self._update()
+        samples = 0
+        for micro in micro_batches:
+            samples += micro.size
+        return samples
 
     def go_back(self) -> None:
         """After an error while COMPUTING, be at the boundary before the step."""
@@ -122,7 +113,7 @@ class TrainingStep:
         for position, micro in enumerate(micro_batches):
             if not micro.counts and not self._gradients.needs_every_rank:
                 continue
-            batch = self._prepare(micro, step, position)
+            batch = self._prepare(micro, step=step, position=position)
             *pieces, last_piece = self.splitting.pieces(batch, micro.num_samples)
             for piece in pieces:
                 outcomes += self._backward_of(piece, is_weighted, counts=micro.counts)
@@ -137,18 +128,10 @@ class TrainingStep:
             len(micro_batches) > 1 or self._parts.ranks.are_several or self.splitting.num_pieces > 1
         )
 
-    def _prepare(self, micro: MicroBatch, step: int, position: int) -> Batch:
-        parts = self._parts
-        batch = move(parts.task.prepare(micro.content), parts.device)
-        if parts.augment is None:
-            return batch
-        generator = seeded_generator(_AUGMENTATION, self._seed, step, position)
-        return parts.augment(batch, Draws(generator, size=micro.size, part=micro.part))
-
     def _backward_of(self, batch: Batch, is_weighted: bool, *, counts: bool) -> list[_Outcome]:
         parts = self._parts
         with parts.precision.autocast():
-            output = parts.task.training_step(parts.model, batch)
+            output = self._task.training_step(parts.model, batch)
         loss = output.loss
         if is_weighted:
             loss = loss * (output.num_targets if counts else 0)
@@ -160,12 +143,11 @@ class TrainingStep:
         torch._foreach_div_(gradients, divisor)  # type: ignore[attr-defined]
 
     def _update(self) -> None:
-        optimizer, scaler = self._parts.optimizer, self._parts.precision.scaler
+        optimizer, scaler = self._optimizer, self._parts.precision.scaler
         is_bad = None
-        if self._max_grad_norm is not None or self._skip is not None:
+        if self._norm_of is not None:
             scaler.unscale_(optimizer)
-            largest = math.inf if self._max_grad_norm is None else self._max_grad_norm
-            norm = clip_gradients(self._parameters, largest)
+            norm = self._norm_of(self._parameters)
             self._log_once("grad_norm", norm)
             is_bad = (~norm.isfinite()).float() if self._skip is not None else None
         if self._skip is None or is_bad is None or self._skip.allows(is_bad):

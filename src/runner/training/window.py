@@ -1,8 +1,11 @@
 """The rows of training: what the steps since the last one had in common, and how fast they went."""
 
+from collections.abc import Mapping
+
 from torch.optim import Optimizer
 
 from runner.training.averages import Averages
+from runner.training.learning_rates import learning_rates
 from runner.training.progress import Progress
 from runner.training.recorder import Recorder
 from runner.training.speed import Speedometer
@@ -17,14 +20,14 @@ class Window:
         self,
         averages: Averages,
         speed: Speedometer,
-        optimizer: Optimizer,
+        optimizers: Mapping[str, Optimizer],
         recorder: Recorder,
         *,
         every_steps: int,
     ) -> None:
         self._averages = averages
         self._speed = speed
-        self._optimizer = optimizer
+        self._optimizers = optimizers
         self._recorder = recorder
         self._every_steps = every_steps
 
@@ -44,5 +47,7 @@ class Window:
             self._recorder.record(self._rows(means))
 
     def _rows(self, means: dict[str, float]) -> Rows:
-        values = {**means, "lr": self._optimizer.param_groups[0]["lr"]}
-        return {"speed": self._speed.take(), "train": values}
+        rates: dict[str, float] = {}
+        for name, optimizer in self._optimizers.items():
+            rates |= learning_rates(optimizer, of=name)
+        return {"speed": self._speed.take(), "train": {**means, **rates}}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch.optim import Optimizer
 
 from runner.errors import ConfigError, RunError
 from runner.files import write_text_atomically
@@ -109,9 +110,14 @@ def smoothed_by_neighbours(values: list[float], *, reach: int) -> list[float]:
 def _losses(parts: Parts, rates: list[float]) -> list[float]:
     """Return the loss of a step at each rate, before it, until it explodes."""
     step, losses = Steps(parts), []
+    optimizer = parts.optimizer
+    if not isinstance(optimizer, Optimizer):
+        raise ConfigError(
+            f"one learning rate is raised, and there are several ({', '.join(optimizer)})"
+        )
     running, lowest = 0.0, math.inf
     for number, rate in enumerate(rates, start=1):
-        for group in parts.optimizer.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = rate * group.get(LR_FACTOR, 1.0)
         loss, _ = step()
         running = _RUNNING * running + (1 - _RUNNING) * loss

@@ -1,6 +1,7 @@
 """Some real training steps, of which nothing stays."""
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,17 +11,24 @@ from runner.config.run_config import RunConfig
 from runner.errors import ConfigError
 from runner.runtime.device import prepare_hardware
 from runner.runtime.seeds import preserved_random_state
+from runner.tasks.task import has_own_epoch
 from runner.training.averages import Averages
 from runner.training.parts import Parts
 from runner.training.position import TrainingData
 from runner.training.progress import Progress
-from runner.training.step import Stage, TrainingStep
+from runner.training.speed import Speedometer
+from runner.training.stage import Stage
+from runner.training.steps import step_for
 
 
 class Steps:
     """The training steps of `parts`, one call each: no schedule, no callback, nothing written."""
 
     def __init__(self, parts: Parts) -> None:
+        if has_own_epoch(parts.task):
+            raise ConfigError(
+                f"{type(parts.task).__name__} makes epochs of its own, so there is no step to try"
+            )
         if parts.ranks.are_several:
             raise ConfigError("a trial of training steps is made in one process, not in several")
         trainer = parts.options.trainer
@@ -28,7 +36,7 @@ class Steps:
         self._averages = Averages(finite_only=False)
         self._progress = Progress(batches_per_epoch=parts.loaders["train"].num_batches)
         self._data = TrainingData(parts.loaders["train"], self._progress)
-        self._step = TrainingStep(parts, self._averages)
+        self._step = step_for(parts, self._averages, speed=Speedometer(), between=lambda: None)
         parts.model.train()
 
     def __call__(self) -> tuple[float, int]:
@@ -40,7 +48,7 @@ class Steps:
         self._progress.advance(
             batches=len(micro_batches), samples=samples, ends_epoch=self._data.is_epoch_over
         )
-        loss = self._averages.means()["loss"]
+        loss = self._averages.means().get("loss", math.nan)
         self._averages.reset()
         return loss, samples
 

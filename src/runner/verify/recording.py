@@ -9,7 +9,8 @@ import hashlib
 import json
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from runner.data.data import Batch
 from runner.metrics.metric import Metric
 from runner.runtime.launch import launch_of
 from runner.runtime.seeds import random_state
-from runner.tasks.task import Predictions, StepOutput, Task
+from runner.tasks.task import TRAINING_METHODS, Predictions, StepOutput, Task
 from runner.training.callback import Callback, Fit
 
 UNSAVED = " (not in state_dict)"
@@ -43,19 +44,38 @@ class RecordedTask:
         return type(self._inner)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        inner = getattr(self._inner, name)  # or there is none
+        return getattr(self, f"_{name}") if name in TRAINING_METHODS else inner
 
     def prepare(self, batch: Any) -> Batch:
         prepared = self._inner.prepare(batch)
         self._prepared.append(digest(prepared))
         return prepared
 
-    def training_step(self, model: nn.Module, batch: Batch) -> StepOutput:
-        samples = self._prepared.popleft() if self._prepared else ""
-        seen = {"samples": samples, "batch": digest(batch)}
-        output = self._inner.training_step(model, batch)
-        self._seen.append({**seen, "loss": float(output.loss.detach()).hex()})
+    def _training_step(self, model: nn.Module, batch: Batch) -> StepOutput:
+        seen = self._see(batch)
+        output = self._inner.training_step(model, batch)  # type: ignore[attr-defined]
+        seen["loss"] = _exact(output.loss)
         return output
+
+    def _alternating_step(self, model: Any, batch: Batch, update: Any) -> StepOutput:
+        seen = self._see(batch)
+        output = self._inner.alternating_step(model, batch, update)  # type: ignore[attr-defined]
+        seen["loss"] = _exact(output.loss)
+        return output
+
+    def _training_epoch(self, model: nn.Module, batches: Iterator[Batch], update: Any) -> Any:
+        def seen() -> Iterator[Batch]:
+            for batch in batches:
+                self._see(batch)
+                yield batch
+
+        def recorded(name: str, loss: Tensor, *more: Any) -> None:
+            self._seen[-1]["loss"] = _exact(loss)  # of the last update on a batch
+            update[name](loss, *more)
+
+        updates = {name: partial(recorded, name) for name in update}
+        return self._inner.training_epoch(model, seen(), updates)  # type: ignore[attr-defined]
 
     def evaluation_step(
         self, model: nn.Module, batch: Batch, metrics: Mapping[str, Metric]
@@ -63,11 +83,20 @@ class RecordedTask:
         self._prepared.clear()
         return self._inner.evaluation_step(model, batch, metrics)
 
+    def _see(self, batch: Batch) -> dict[str, str]:
+        samples = self._prepared.popleft() if self._prepared else ""
+        self._seen.append({"samples": samples, "batch": digest(batch)})
+        return self._seen[-1]
+
     def take_seen(self) -> list[dict[str, str]]:
         """Return what was seen since the last call: samples, batch and loss of each micro-batch."""
         seen, self._seen = self._seen, []
         self._prepared.clear()
         return seen
+
+
+def _exact(loss: Tensor) -> str:
+    return float(loss.detach()).hex()
 
 
 def recorded(recorded_target: str, **arguments: Any) -> RecordedTask:

@@ -22,7 +22,8 @@ from runner.verify.recording import RecordSteps, RecordUpdate, recorded
 from runner.verify.trace import Trace, has_line, read_traces
 
 MIN_STEPS = 3
-_OURS = "runner.training.callbacks."  # they draw and print, and change nothing
+_OURS = "runner.training.callbacks."  # they draw and print, and change nothing ...
+_USERS = f"{_OURS}function."  # ... but for functions of the user's own
 _LOG_LINES = 25  # of a failed process, in the message
 
 
@@ -62,8 +63,12 @@ def users_callbacks(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {
         name: node
         for name, node in (config["callbacks"] or {}).items()
-        if node is not None and not str(node[TARGET]).startswith(_OURS)
+        if node is not None and not _is_ours(str(node[TARGET]))
     }
+
+
+def _is_ours(target: str) -> bool:
+    return target.startswith(_OURS) and not target.startswith(_USERS)
 
 
 def callbacks_without_state(callbacks: Mapping[str, Mapping[str, Any]]) -> list[str]:

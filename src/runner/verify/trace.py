@@ -159,10 +159,14 @@ def _split(path: str) -> tuple[str, str, str]:
 
 
 def _named(part: str, path: str, parameters: list[str]) -> str:
-    """Add to a number in the state of an optimizer the name of its parameter."""
-    words = path.split(".")
-    if part == "optimizer" and words[0] == "state" and len(words) > 1 and words[1].isdigit():
-        number = int(words[1])
-        if number < len(parameters):
-            return f"{path} (of {parameters[number]})"
+    """Add to a number in the state of an optimizer the name of its parameter.
+
+    One of several optimizers has the parameters of the part of the model that has its name.
+    """
+    owner, between, number = path.partition("state.")
+    number = number.partition(".")[0]
+    if part == "optimizer" and between and number.isdigit():
+        own = [name for name in parameters if name.startswith(owner)]
+        if int(number) < len(own):
+            return f"{path} (of {own[int(number)]})"
     return path

@@ -55,6 +55,19 @@ def test_another_kind_of_optimizer_is_tried() -> None:
     assert len(choose_trials(grid(optimizer___target_=["a.Adam", "a.SGD"])).chosen) == 2
 
 
+def test_of_several_optimizers_each_kind_counts() -> None:
+    def optimizers(second: str, rate: float) -> dict[str, Any]:
+        return {
+            "first": {"_target_": "a.Adam", "lr": rate},
+            "second": {"_target_": second, "lr": 1.0},
+        }
+
+    same = grid(optimizer=[optimizers("a.Adam", 0.1), optimizers("a.Adam", 0.2)])
+    assert [trial.variants for trial in choose_trials(same).chosen] == [[[0], [1]]]
+    others = grid(optimizer=[optimizers("a.Adam", 0.1), optimizers("a.SGD", 0.1)])
+    assert len(choose_trials(others).chosen) == 2
+
+
 def test_of_many_kinds_the_largest_and_the_smallest_of_all_keys_are_tried() -> None:
     combinations = grid(model__hidden=[8, 16, 32, 64, 128], data__batch_size=[4, 64, 8, 16])
     trials = choose_trials(combinations)

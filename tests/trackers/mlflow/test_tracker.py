@@ -42,7 +42,10 @@ def resumed(database, run):
     return tracker
 
 
-def test_all_of_a_run_arrives(tmp_path, database, tracker):
+def test_all_of_a_run_arrives(tmp_path, database):
+    tracker = MLflowTracker(
+        tracking_uri=f"sqlite:///{database}", run_name="baseline", tags={"team": "ocr", "try": 2}
+    )
     parameters = {"optimizer": {"lr": 1e-3}, "text": "v" * 7000, "a@b": None}
     parameters |= {f"many_{number}": number for number in range(150)}
     run = tracked_run(tmp_path / "runs" / "first", parameters=parameters, tags={"git": "abc123"})
@@ -59,13 +62,14 @@ def test_all_of_a_run_arrives(tmp_path, database, tracker):
     tracker.finish("completed", [weights.parent])
 
     (stored,) = stored_runs(database)
-    assert (stored.name, stored.status) == ("first", "FINISHED")
+    assert (stored.name, stored.status) == ("baseline", "FINISHED")
     assert stored.metrics == expected_metrics(700)
     assert stored.parameters["optimizer.lr"] == "0.001"
     assert stored.parameters["a_b"] == "null"
     assert len(stored.parameters["text"]) == 6000
     assert len(stored.parameters) == 153
     assert stored.tags["git"] == "abc123"
+    assert (stored.tags["team"], stored.tags["try"]) == ("ocr", "2")
     artifacts = database.parent / "mlflow_artifacts" / stored.run_id / "artifacts"
     assert (artifacts / "config.yaml").read_text() == "seed: 0\n"
     assert (artifacts / "model" / "model.safetensors").read_bytes() == b"weights"

@@ -117,6 +117,7 @@ def plates_synthetic(
         test=datasets["test"] if test_size else None,
         collate=collate_text_pictures,
         augment=augment,
+        preprocessor=preprocessor,
     )
 
 

@@ -6,6 +6,7 @@ from itertools import groupby
 
 import numpy as np
 
+from runner.data.text_pattern import PLACES, choices, impossible_place
 from runner.errors import DataError
 
 PERSIAN_DIGITS = "۰۱۲۳۴۵۶۷۸۹"
@@ -20,11 +21,7 @@ _MAX_BLOCKS_WITHOUT_TEXT = 50
 
 @dataclass(frozen=True, kw_only=True)
 class PlateFormat:
-    """Which symbol may stand where.
-
-    `pattern` has one character a place: D a digit, N a digit but zero, L a letter (whatever is no
-    digit), A any symbol.
-    """
+    """Which symbol may stand where; `pattern` has one character a place, as in text_pattern.py."""
 
     alphabet: str = PERSIAN_ALPHABET
     pattern: str = "NNLNNNND"
@@ -34,19 +31,11 @@ class PlateFormat:
             raise DataError(f"data.alphabet has a symbol twice: {self.alphabet!r}")
         if not self.pattern:
             raise DataError("data.format is empty; one character a place, such as 'DDLDDDDD'")
-        for place in self.pattern:
-            if not self.choices(place):
-                raise DataError(
-                    f"data.format {self.pattern!r}: no symbol of data.alphabet can stand at "
-                    f"{place!r} (D a digit, N a digit but zero, L a letter, A any)"
-                )
-
-    def choices(self, place: str) -> str:
-        """Return the symbols that may stand at a place of the pattern."""
-        digits = "".join(symbol for symbol in self.alphabet if symbol.isdigit())
-        letters = "".join(symbol for symbol in self.alphabet if not symbol.isdigit())
-        nonzero = "".join(symbol for symbol in digits if int(symbol) > 0)
-        return {"D": digits, "N": nonzero, "L": letters, "A": self.alphabet}.get(place, "")
+        if place := impossible_place(self.pattern, self.alphabet):
+            raise DataError(
+                f"data.format {self.pattern!r}: no symbol of data.alphabet can stand at "
+                f"{place!r} ({PLACES})"
+            )
 
     def draw_texts(self, split: str, count: int, *, seed: int) -> list[str]:
         """Return `count` random texts of a split; a longer list begins with the shorter one."""
@@ -54,7 +43,7 @@ class PlateFormat:
         texts: list[str] = []
         empty_blocks = 0
         while len(texts) < count:
-            columns = [list(self.choices(place)) for place in self.pattern]
+            columns = [list(choices(place, self.alphabet)) for place in self.pattern]
             drawn = [rng.integers(0, len(column), _BLOCK) for column in columns]
             rows = zip(*drawn, strict=True)
             block = ["".join(c[i] for c, i in zip(columns, row, strict=True)) for row in rows]

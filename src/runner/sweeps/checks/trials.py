@@ -77,10 +77,17 @@ def _kind(config: Mapping[str, Any]) -> str:
         **{name: config.get(name) for name in _NODES},
         "data": {k: v for k, v in (config.get("data") or {}).items() if k != "num_workers"},
         "trainer": {key: trainer.get(key) for key in _TRAINER_KEYS},
-        "optimizer": (config.get("optimizer") or {}).get("_target_"),
+        "optimizer": _targets(config.get("optimizer") or {}),
         "accumulates": (trainer.get("gradient_accumulation_steps") or 1) != 1,
     }
     return json.dumps(deciding, sort_keys=True, default=str)
+
+
+def _targets(node: Mapping[str, Any]) -> Any:
+    """Return what an optimizer is, or each of several by name."""
+    if "_target_" in node:
+        return node["_target_"]
+    return {name: _targets(each) for name, each in node.items() if isinstance(each, Mapping)}
 
 
 def _plan(config: Mapping[str, Any]) -> str:

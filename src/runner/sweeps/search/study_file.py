@@ -16,6 +16,7 @@ from typing import Any
 from optuna.storages.journal import BaseJournalBackend
 
 from runner.errors import RunError
+from runner.files import drop_torn_line
 
 _POLL_SECONDS = 0.002
 
@@ -52,7 +53,7 @@ class StudyFile(BaseJournalBackend):
         """Append `logs`; they survive a power loss from here on. RunError: no lock."""
         content = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         with self._locked():
-            _drop_torn_line(self._path)
+            drop_torn_line(self._path)
             with self._path.open("ab") as file:
                 file.write(content)
                 file.flush()
@@ -74,13 +75,3 @@ class StudyFile(BaseJournalBackend):
                         ) from None
                     time.sleep(_POLL_SECONDS)
             yield
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off what a kill left of a half-written last line."""
-    with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n":
-            return
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)

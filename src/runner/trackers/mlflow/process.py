@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 
 from runner.run.directory import RunDirectory
@@ -26,23 +27,29 @@ _ENVIRONMENT = {
 
 
 def launch_process(module: str, order: Order) -> subprocess.Popen[str]:
-    """Start a delivery process, `module` beside this one, and give it its order.
+    """Start a delivery process, `module` beside this one, and give it its order."""
+    environment = _ENVIRONMENT | dict(os.environ)
+    return start_process(f"{__package__}.{module}", order, log_of(order), environment)
+
+
+def start_process(
+    module: str, order: Any, log_path: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    """Start `module` as a process that writes to a log, and give it `order`, a dataclass.
 
     Its own process group, so that Ctrl-C, which means "save and stop", does not reach it; the same
     session, so that its low priority counts (Linux groups priorities by session).
     """
     path = os.pathsep.join(filter(None, [str(_SOURCES), os.environ.get("PYTHONPATH")]))
-    environment = _ENVIRONMENT | dict(os.environ) | {"PYTHONPATH": path}
-    log_path = log_of(order)
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("a", encoding="utf-8") as log:
         process = subprocess.Popen(
             # -P: the folder where the user stands may hold an mlflow.py of its own
-            [sys.executable, "-P", "-m", f"{__package__}.{module}"],
+            [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={**environment, "PYTHONPATH": path},
             process_group=0,
             text=True,
             encoding="utf-8",

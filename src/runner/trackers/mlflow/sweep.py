@@ -44,8 +44,9 @@ class SweepDelivery:
     """
 
     def __init__(self, tracker: MLflowTracker, sweep: TrackedRun) -> None:
-        order = tracker.order(sweep)
-        self._order: Order = replace(order, tags={"runner.sweep": order.name, **order.tags})
+        name = sweep.directory.path.name  # run_name is that of its runs
+        order = replace(tracker.order(sweep), name=name)
+        self._order: Order = replace(order, tags={"runner.sweep": name, **order.tags})
         self._timeout_seconds = tracker.finish_timeout_seconds
         self._told: dict[str, Told] = {}  # the last word on each run
         self._news: list[Told] = []  # what the process was not told yet

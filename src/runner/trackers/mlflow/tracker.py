@@ -8,8 +8,9 @@ A job of a sweep that delivers for it does neither: it leaves a handover in its 
 import logging
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from runner.run.directory import RunDirectory
 from runner.trackers.journal_tail import count_rows
@@ -30,7 +31,8 @@ logger = logging.getLogger(__name__)
 class MLflowTracker:
     """Shows a run in MLflow: parameters, metrics, config, pictures, the final model, its state.
 
-    `experiment` is MLflow's word for a group of runs (None: the name of the run).
+    `experiment` is MLflow's word for a group of runs (None: the name of the run). `run_name` is
+    what the run is called there (None: as its directory); `tags` are put on it, beside our own.
     `artifact_location` is where a new MLflow experiment keeps its files (None: beside a SQLite
     store, or what a server decides). A resumed run goes on where its first job was delivered to,
     wherever the user stands now, unless the config writes another `tracking_uri`.
@@ -41,11 +43,15 @@ class MLflowTracker:
         *,
         tracking_uri: str = "sqlite:///outputs/mlflow.db",
         experiment: str | None = None,
+        run_name: str | None = None,
+        tags: Mapping[str, Any] | None = None,
         artifact_location: str | None = None,
         finish_timeout_seconds: float = 60.0,
     ) -> None:
         self._uri = checked_tracking_uri(tracking_uri)
         self._experiment = experiment
+        self._run_name = run_name
+        self._tags = flatten(tags or {})
         self._written = without_credentials(tracking_uri)
         self._artifact_location = artifact_location
         self._finish_timeout_seconds = finish_timeout_seconds
@@ -64,14 +70,14 @@ class MLflowTracker:
         uri = _same_server(run, written, run.delivered_to.get(written, self._uri))
         return Order(
             directory=str(run.directory.path.absolute()),
-            name=run.directory.path.name,
+            name=self._run_name or run.directory.path.name,
             uri=uri,
             written=written,
             experiment=self._experiment or run.name,
             artifact_location=self._artifact_location or _beside_database(uri),
             started_ms=int(time.time() * 1000),
             parameters=flatten(run.parameters),
-            tags=dict(run.tags),
+            tags={**self._tags, **run.tags},
         )
 
     def start(self, run: TrackedRun) -> None:

@@ -1,8 +1,11 @@
 """Two ways to show where training stands: a bar on a terminal, plain lines elsewhere."""
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TextIO
+
+SECONDS_OF_SILENCE = 30.0  # with trainer.log_every_steps=0, say: then a line tells that it lives
 
 
 @dataclass(kw_only=True)
@@ -13,6 +16,8 @@ class Standing:
     planned_steps: int | None = None
     epoch: float = 0.0
     loss: float | None = None
+    average: float | None = None  # of the loss, moving
+    best: str = ""  # "evaluation.loss:0.5@25"
     samples_per_second: float | None = None
     wait_share: float | None = None
     seconds_left: float | None = None
@@ -43,12 +48,15 @@ class ConsoleView(Protocol):
 
 
 class LineView:
-    """One line for each row of the journal and each evaluation."""
+    """One line for each row of the journal and each evaluation, and one where long none came."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._wrote_at = time.monotonic()
 
-    def update(self, standing: Standing) -> None: ...
+    def update(self, standing: Standing) -> None:
+        if time.monotonic() - self._wrote_at > SECONDS_OF_SILENCE:
+            self.log(standing)
 
     def log(self, standing: Standing) -> None:
         of = "" if standing.planned_steps is None else f"/{standing.planned_steps}"
@@ -56,6 +64,7 @@ class LineView:
             "step": f"{standing.step}{of}",
             "epoch": f"{standing.epoch:.2f}",
             "loss": short(standing.loss),
+            "average": short(standing.average),
             "samples/s": short(standing.samples_per_second),
             "wait": percent(standing.wait_share),
             "left": duration(standing.seconds_left),
@@ -66,7 +75,7 @@ class LineView:
 
     def evaluated(self, split: str, standing: Standing, values: dict[str, float]) -> None:
         figures = {f"{split}.{name}": short(value) for name, value in values.items()}
-        self._write({"step": str(standing.step)} | figures)
+        self._write({"step": str(standing.step)} | figures | {"best": standing.best})
 
     def close(self) -> None: ...
 
@@ -75,6 +84,7 @@ class LineView:
         with suppress(BrokenPipeError):  # nobody reads any more, as behind `| head`: train on
             self._stream.write(line + "\n")
             self._stream.flush()
+        self._wrote_at = time.monotonic()
 
 
 def short(value: float | None) -> str:

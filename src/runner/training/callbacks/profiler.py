@@ -15,7 +15,7 @@ class Profiler(Callback):
     """Records `num_steps` steps after `first_step` of this job, to plots/profile_trace.json.
 
     Open the trace at chrome://tracing or ui.perfetto.dev. A job that ends sooner writes
-    none, and says so.
+    none, and says so. Of several ranks it is rank 0 that records.
     """
 
     def __init__(self, first_step: int = 10, num_steps: int = 10) -> None:
@@ -23,6 +23,8 @@ class Profiler(Callback):
         self._profile: profile | None = None
 
     def on_fit_start(self, fit: Fit) -> None:
+        if not fit.is_main:
+            return
         fit.directory.plots.mkdir(parents=True, exist_ok=True)
         path = str(fit.directory.plots / TRACE)
         self._profile = profile(
@@ -38,5 +40,7 @@ class Profiler(Callback):
         if self._profile is not None:
             self._profile.stop()
             self._profile = None
-            if not (fit.directory.plots / TRACE).exists():
+            if (path := fit.directory.plots / TRACE).exists():
+                _log.info("profile in %s: open it at ui.perfetto.dev", path)
+            else:
                 _log.warning("no profile was written: training ended before it was complete")

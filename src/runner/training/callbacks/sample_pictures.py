@@ -14,7 +14,8 @@ KEYS = ("image", "input")
 class SamplePictures(Callback):
     """Writes plots/samples.png when training ends: the first pictures of the last evaluation.
 
-    `num_pictures` are taken from the first batch of `split`, where they stand under `image` or
+    `num_pictures` are taken from the first batch of `split` ("evaluation.NAME" for one of several
+    datasets; "evaluation" is then the first of them), where they stand under `image` or
     `input`: a tensor (batch, 1 or 3, height, width). Batches without pictures are passed over.
     """
 
@@ -26,12 +27,12 @@ class SamplePictures(Callback):
         self._step = 0
 
     def on_evaluation_start(self, fit: Fit, split: str, num_batches: int) -> None:
-        self._is_wanted = fit.is_main and split == self._split
+        self._is_wanted = fit.is_main and _is_part(self._split, of=split)
 
     def on_evaluation_batch(
         self, fit: Fit, split: str, batch: Batch, predictions: Predictions
     ) -> None:
-        if not self._is_wanted:
+        if not (self._is_wanted and _is_part(split, of=self._split)):
             return
         self._is_wanted = False
         pictures = _pictures_of(batch)
@@ -54,6 +55,10 @@ class SamplePictures(Callback):
         ]
         title = f"{fit.directory.path.name}, step {self._step}: first pictures of {self._split}"
         sample_sheet(samples, fit.directory.plots / FILE_NAME, title=title)
+
+
+def _is_part(name: str, *, of: str) -> bool:
+    return name == of or name.startswith(f"{of}.")
 
 
 def _pictures_of(batch: Batch) -> torch.Tensor | None:

@@ -1,0 +1,25 @@
+"""Build the model of a run with the weights that it trained."""
+
+from pathlib import Path
+
+from torch import nn
+
+from runner.build.trained import trained_step
+from runner.checkpoint.store import CheckpointStore
+from runner.config.frozen import load_frozen
+from runner.config.instantiate import instantiate
+from runner.config.validate import validate
+from runner.run.directory import RunDirectory
+
+
+def trained_model(run: str | Path, *, step: int | None = None) -> nn.Module:
+    """Return the model of the run in the directory `run` on the CPU, in eval mode.
+
+    It has the best weights that were kept, or those of `step`. In a config it is a part of another
+    experiment: the teacher of a distillation, for one. Raises RunnerError for a run without any.
+    """
+    directory = RunDirectory(Path(run))
+    config = validate(load_frozen(directory.config))
+    model = instantiate(config.model, "model")
+    CheckpointStore(directory.checkpoints).read_weights(trained_step(directory, step), model)
+    return model.eval()

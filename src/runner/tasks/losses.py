@@ -1,0 +1,120 @@
+"""Losses by name, and what they give for samples that count unequally."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor, nn
+
+from runner.errors import ConfigError, did_you_mean
+
+LossFunction = Callable[
+    [Any, Any], Tensor
+]  # (output, target) -> their mean, or one for each sample
+
+OF_CLASSES: dict[str, type[nn.Module]] = {  # outputs (batch, classes), targets class numbers
+    "cross_entropy": nn.CrossEntropyLoss,
+    "nll": nn.NLLLoss,
+    "multi_margin": nn.MultiMarginLoss,
+}
+OF_NUMBERS: dict[str, type[nn.Module]] = {  # outputs and targets of one shape
+    "mse": nn.MSELoss,
+    "l1": nn.L1Loss,
+    "huber": nn.HuberLoss,
+    "smooth_l1": nn.SmoothL1Loss,
+    "bce": nn.BCELoss,
+    "bce_with_logits": nn.BCEWithLogitsLoss,
+    "soft_margin": nn.SoftMarginLoss,
+    "multilabel_soft_margin": nn.MultiLabelSoftMarginLoss,
+    "hinge_embedding": nn.HingeEmbeddingLoss,
+    "poisson_nll": nn.PoissonNLLLoss,
+    "kl_div": nn.KLDivLoss,
+}
+LOSSES = OF_CLASSES | OF_NUMBERS
+_BY_CLASS_NAME = {kind.__name__: name for name, kind in LOSSES.items()}  # torch's own names
+
+
+class Loss:
+    """Callable: the mean loss of a batch, weighted if its samples are.
+
+    `loss` is one of `LOSSES` ("huber", or "HuberLoss" as torch calls it), a mapping of one name to
+    arguments ({"huber": {"delta": 0.5}}), a loss of torch, or any function of (output, target) that
+    returns the mean over the batch or one value for each sample. Raises ConfigError for others.
+    """
+
+    def __init__(self, loss: str | Mapping[str, Any] | LossFunction) -> None:
+        self.name, self._function = _read(loss)
+        self._each = _unreduced(self._function)
+        self._modules = [f for f in (self._function, self._each) if _has_tensors(f)]
+
+    def __call__(self, output: Any, target: Any, weight: Tensor | None = None) -> Tensor:
+        """Return the mean loss; `weight` (batch,) says how much each sample counts."""
+        for module in self._modules:  # class weights follow the output to its device
+            module.to(output.device)
+        output, target = self._aligned(output, target)
+        if weight is None:
+            value = self._function(output, target)
+            return value if value.dim() == 0 else value.mean()
+        return _weighted(self._each(output, target), weight)
+
+    def _aligned(self, output: Any, target: Any) -> tuple[Any, Any]:
+        """Give numbers the shape and type of one another: (batch, 1) is no (batch,) to torch."""
+        if isinstance(output, Tensor) and output.dtype in (torch.float16, torch.bfloat16):
+            output = output.float()
+        if self.name in OF_NUMBERS and output.numel() == target.numel():
+            return output.reshape(target.shape), target.to(output.dtype)
+        return output, target
+
+
+def _has_tensors(function: LossFunction) -> TypeGuard[nn.Module]:
+    return isinstance(function, nn.Module) and bool(function.state_dict())
+
+
+def _weighted(losses: Tensor, weight: Tensor) -> Tensor:
+    if losses.dim() == 0:
+        raise ConfigError(
+            "task.loss returns the mean of a batch, and its samples have weights: let it return a "
+            "loss for each sample, or leave the weights out of the data"
+        )
+    each = losses.reshape(len(weight), -1).mean(dim=1)
+    return (each * weight).sum() / weight.sum()
+
+
+def _read(loss: str | Mapping[str, Any] | LossFunction) -> tuple[str | None, LossFunction]:
+    if isinstance(loss, str):
+        name = _known(loss)
+        return name, LOSSES[name]()
+    if isinstance(loss, Mapping):
+        if len(loss) != 1:
+            raise ConfigError(
+                f"task.loss must be a name, or one name with its arguments, got {loss}"
+            )
+        ((written, arguments),) = loss.items()
+        name = _known(written)
+        try:
+            return name, LOSSES[name](**(arguments or {}))
+        except TypeError as error:
+            raise ConfigError(f"task.loss.{written}: {error}") from error
+    if not callable(loss):
+        raise ConfigError(f"task.loss must be a name or a function (output, target), got {loss!r}")
+    return _BY_CLASS_NAME.get(type(loss).__name__), loss
+
+
+def _known(name: str) -> str:
+    name = _BY_CLASS_NAME.get(name, name)
+    if name not in LOSSES:
+        raise ConfigError(
+            f"task.loss: there is no loss '{name}'{did_you_mean(name, LOSSES)} (there are "
+            f"{', '.join(LOSSES)}; or give a function, in a config by `_target_`)"
+        )
+    return name
+
+
+def _unreduced(function: LossFunction) -> LossFunction:
+    """Return `function` so that it gives a loss for each sample, as far as it can be told to."""
+    if not hasattr(function, "reduction"):
+        return function
+    each = copy.copy(function)
+    each.reduction = "none"  # type: ignore[attr-defined]
+    return each

@@ -1,0 +1,126 @@
+"""`Follower`: what a sink does not have yet of a run's journal, and how it gets there, once.
+
+    journal metrics.jsonl -> Follower, which remembers how far -> Sink: TensorBoard, a CSV file, ...
+
+A sink is the whole of a new tracker: about a page that stores rows. Where it was fed up to, and
+what it needs to go on there exactly, stands in the mark RUN_DIR/trackers/NAME.json, written after
+each delivery.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from runner.files import write_json_atomically
+from runner.run.journal import Row
+from runner.trackers.journal_tail import begins_a_line, has_more, read_rows
+from runner.trackers.tracker import TrackedRun
+
+MARK_VERSION = 1
+
+_log = logging.getLogger(__name__)
+
+
+class Sink(Protocol):
+    """Where the rows of one run go; its methods raise whatever a disk or a server does.
+
+    `continues` tells whether it has what an earlier job gave it; if not, it is given the whole
+    journal again. `write` may be called again with the rows of a call that failed.
+    """
+
+    continues: bool
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Store `rows` so that a kill does not lose them."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a later job needs to go on behind the last row; goes to a JSON file."""
+        ...
+
+    def close(self, state: str) -> None:
+        """Tell how the run ended (completed, preempted, failed, ...) and let go of it."""
+        ...
+
+
+# Given the run and what `state_dict` said when the mark was written; None: nothing was delivered.
+OpenSink = Callable[[TrackedRun, Mapping[str, Any] | None], Sink]
+
+
+class Follower:
+    """Brings a run's journal to the sink that `open_sink` gives; what failed may be called again.
+
+    `target` says where the sink is: for another one than the mark tells of, all begins anew.
+    """
+
+    def __init__(self, run: TrackedRun, open_sink: OpenSink, *, target: str = "") -> None:
+        self._run = run
+        self._open_sink = open_sink
+        self._target = target
+        self._journal = run.directory.journal
+        self.mark_path = run.directory.tracker(run.tracker)
+        self._offset = 0
+        self._sink: Sink | None = None
+
+    def has_news(self) -> bool:
+        """Tell whether there is something to deliver; one look at the file."""
+        return self._sink is None or has_more(self._journal, offset=self._offset)
+
+    def deliver_rows(self) -> None:
+        """Deliver every whole row of the journal that is not there yet."""
+        sink = self._opened()
+        while True:
+            rows, offset = read_rows(self._journal, offset=self._offset)
+            if not rows:
+                return
+            _sync(self._journal)  # else the sink has what a power loss takes from the journal
+            sink.write(rows)
+            self._offset = offset
+            self._save_mark(sink)
+
+    def deliver_all(self, state: str) -> None:
+        """Deliver the rest, and how the run ended."""
+        self.deliver_rows()
+        sink = self._opened()
+        sink.close(state)
+        self._save_mark(sink)
+
+    def _opened(self) -> Sink:
+        if self._sink is None:
+            offset, state = self._read_mark()
+            sink = self._open_sink(self._run, state)
+            self._offset = offset if sink.continues else 0
+            self._sink = sink
+        return self._sink
+
+    def _read_mark(self) -> tuple[int, Mapping[str, Any] | None]:
+        try:
+            mark = json.loads(self.mark_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return 0, None
+        if mark.get("version") != MARK_VERSION or mark.get("target") != self._target:
+            return 0, None
+        if not begins_a_line(self._journal, offset=mark["offset"]):
+            _log.warning("trackers.%s: the journal has lost its end: all again", self._run.tracker)
+            return 0, None
+        return mark["offset"], mark["sink"]
+
+    def _save_mark(self, sink: Sink) -> None:
+        mark = {
+            "version": MARK_VERSION,
+            "target": self._target,
+            "offset": self._offset,
+            "sink": sink.state_dict(),
+        }
+        write_json_atomically(self.mark_path, mark)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,71 @@
+"""Losses by name."""
+
+import pytest
+import torch
+from torch import nn
+
+from runner.errors import ConfigError
+from runner.tasks.losses import LOSSES, OF_CLASSES, Loss
+
+OUTPUT = torch.tensor([[0.2, 0.7, 0.1], [0.9, 0.3, 0.5]])
+
+
+def target_for(name: str) -> torch.Tensor:
+    if name in OF_CLASSES:
+        return torch.tensor([1, 2])
+    return torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
+def test_every_name_is_the_loss_of_torch_and_weights_of_one_change_nothing(name: str) -> None:
+    target = target_for(name)
+    plain = Loss(name)(OUTPUT, target)
+    assert plain.item() == LOSSES[name]()(OUTPUT, target).item()
+    assert Loss(LOSSES[name].__name__).name == name
+    if name != "kl_div":  # of which torch's mean is one over all numbers
+        assert Loss(name)(OUTPUT, target, torch.ones(2)).item() == pytest.approx(plain.item())
+
+
+def test_a_weight_counts_a_sample_as_often() -> None:
+    twice = torch.cat([OUTPUT, OUTPUT[:1]]), torch.tensor([1, 2, 1])
+    weighted = Loss("cross_entropy")(OUTPUT, torch.tensor([1, 2]), torch.tensor([2.0, 1.0]))
+    assert weighted.item() == pytest.approx(nn.CrossEntropyLoss()(*twice).item())
+
+
+def test_arguments_objects_and_functions() -> None:
+    target = target_for("huber")
+    expected = nn.HuberLoss(delta=0.3)(OUTPUT, target).item()
+    assert Loss({"huber": {"delta": 0.3}})(OUTPUT, target).item() == expected
+    assert Loss(nn.HuberLoss(delta=0.3))(OUTPUT, target).item() == expected
+    each = Loss(lambda output, target: (output - target).abs().sum(dim=1))
+    assert each(OUTPUT, target).item() == pytest.approx((OUTPUT - target).abs().sum().item() / 2)
+    weighted = each(OUTPUT, target, torch.tensor([0.0, 3.0]))
+    assert weighted.item() == pytest.approx((OUTPUT - target)[1].abs().sum().item())
+
+
+def test_numbers_are_compared_one_by_one_whatever_their_shape() -> None:
+    loss = Loss("mse")(torch.tensor([[1.0], [2.0]]), torch.tensor([1, 2]))
+    assert loss.item() == 0.0  # to torch (2, 1) and (2,) are four pairs
+    half = Loss("mse")(torch.tensor([[1.0]]).bfloat16(), torch.tensor([[3.0]]))
+    assert half.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("cross_entrpy", "did you mean 'cross_entropy'"),
+        ({"huber": {"dleta": 1}}, "task.loss.huber"),
+        ({"huber": {}, "mse": {}}, "one name with its arguments"),
+        (3, "a name or a function"),
+    ],
+)
+def test_mistakes_are_told(wrong: object, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Loss(wrong)  # type: ignore[arg-type]
+
+
+def test_weights_need_a_loss_for_each_sample() -> None:
+    mean = Loss(lambda output, target: (output - target).mean())
+    with pytest.raises(ConfigError, match="a loss for each sample"):
+        mean(OUTPUT, OUTPUT, torch.ones(2))

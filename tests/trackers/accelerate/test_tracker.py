@@ -1,0 +1,56 @@
+import time
+from dataclasses import replace
+
+import pytest
+
+from runner.errors import ConfigError
+from runner.trackers.accelerate.tracker import AccelerateTracker
+from tests.trackers.mlflow.world import START, tracked_run, write_rows
+
+pytest.importorskip("accelerate")
+pytest.importorskip("tensorboard")
+
+
+def test_all_of_a_run_of_two_jobs_arrives_by_a_process_of_its_own(tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("WORLD_SIZE", "2")  # a rank of ours is none of accelerate's
+    monkeypatch.setenv("RANK", "0")
+    run = tracked_run(tmp_path / "run", tracker="board", parameters={"optimizer": {"lr": 0.5}})
+    for first in (0, 3):
+        tracker = AccelerateTracker(log_with="tensorboard", logging_dir=str(tmp_path / "logs"))
+        started = time.perf_counter()
+        tracker.start(run)
+        assert time.perf_counter() - started < 0.5
+        write_rows(run, first, first + 3)
+        tracker.finish("preempted")
+    folder = tmp_path / "logs" / "run"
+    scalars = EventAccumulator(str(folder)).Reload().Scalars("train/value_1")
+    assert [(event.step, event.value) for event in scalars] == [(n, n + 0.125) for n in range(6)]
+    (hparams,) = folder.rglob("hparams.yml")
+    assert "optimizer.lr: 0.5" in hparams.read_text()
+    assert START  # the wall time is that of the delivery: accelerate takes none
+
+
+@pytest.mark.parametrize(
+    ("log_with", "told"),
+    [("wandb", "pip install wandb"), ("wanb", "trackers.accelerate.log_with must be")],
+)
+def test_a_service_that_is_not_there_is_told_at_once(log_with, told):
+    with pytest.raises(ConfigError, match=told):
+        AccelerateTracker(log_with=log_with)
+
+
+def test_a_broken_service_is_one_warning(tmp_path, caplog):
+    run = replace(tracked_run(tmp_path / "run"), tracker="broken")
+    tracker = AccelerateTracker(
+        log_with="tensorboard",
+        init_kwargs={"no_such_argument": 1},
+        finish_timeout_seconds=4.0,
+    )
+    tracker.start(run)
+    write_rows(run, 0, 3)
+    tracker.finish("completed")
+    (record,) = caplog.records
+    assert "did not take all of this run within 4 s" in record.getMessage()
+    assert "no_such_argument" in (run.directory.logs / "broken.log").read_text()
