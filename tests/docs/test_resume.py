@@ -27,7 +27,7 @@ def test_a_run_is_continued_by_the_commands_of_the_page(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     shutil.move(only_run(tmp_path, "digits"), tmp_path / "RUN_DIR")
     going_on = [command for command in COMMANDS if command[0] == "resume"]
-    assert len(going_on) == 3
+    assert len(going_on) == 4
     for command in going_on:
         short = [word.replace("max_epochs=20", "max_epochs=2") for word in command]
         done = call(*short, cwd=tmp_path)
@@ -38,7 +38,7 @@ def test_a_run_is_continued_by_the_commands_of_the_page(tmp_path: Path) -> None:
 def test_the_proofs_are_those_that_are_tested_elsewhere() -> None:
     proofs = [" ".join(command) for command in COMMANDS if command[0] == "verify-resume"]
     assert proofs == [README_COMMAND, f"{README_COMMAND} --steps 12 --keep"]
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 7
 
 
 def test_every_option_of_checkpoints_is_told_with_its_default() -> None:

@@ -62,7 +62,7 @@ def test_a_schedule_moves_the_learning_rate_and_resumes(name: str, tmp_path: Pat
         assert seen[3] < seen[4] == seen[9]  # a row has the rate of the step to come
 
 
-@pytest.mark.parametrize("name", members("optimizer"))
+@pytest.mark.parametrize("name", sorted({*members("optimizer")} - {"gan"}))  # several, by name
 def test_an_optimizer_trains_and_resumes(name: str, tmp_path: Path) -> None:
     assert_resumes(tmp_path, f"optimizer={name}")
     rows = [row[3]["loss"] for row in journal_of(tmp_path / "straight") if row[2] == "evaluation"]

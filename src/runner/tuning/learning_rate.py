@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch.optim import Optimizer
 
 from runner.errors import ConfigError, RunError
 from runner.files import write_text_atomically
 from runner.optim.optimization import LR_FACTOR
-from runner.optim.optimizers import Optimizers
 from runner.reports.figures import BEST, OTHERS, dress, new_figure, save
 from runner.training.parts import Parts
 from runner.tuning.trial import Steps, unchanged
@@ -75,11 +75,6 @@ def find_learning_rate(
             f"the learning rate is raised from {start:g} to {end:g} in {num_steps} steps: give at "
             f"least {_FEWEST} steps, and a range above 0 that rises"
         )
-    if isinstance(parts.optimizer, Optimizers):
-        raise ConfigError(
-            f"a learning rate is found for one optimizer, and there are several "
-            f"({', '.join(parts.optimizer)})"
-        )
     rates = np.geomspace(start, end, num_steps).tolist()
     with unchanged(parts):
         losses = _losses(parts, rates)
@@ -115,10 +110,14 @@ def smoothed_by_neighbours(values: list[float], *, reach: int) -> list[float]:
 def _losses(parts: Parts, rates: list[float]) -> list[float]:
     """Return the loss of a step at each rate, before it, until it explodes."""
     step, losses = Steps(parts), []
-    assert not isinstance(parts.optimizer, Optimizers)
+    optimizer = parts.optimizer
+    if not isinstance(optimizer, Optimizer):
+        raise ConfigError(
+            f"one learning rate is raised, and there are several ({', '.join(optimizer)})"
+        )
     running, lowest = 0.0, math.inf
     for number, rate in enumerate(rates, start=1):
-        for group in parts.optimizer.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = rate * group.get(LR_FACTOR, 1.0)
         loss, _ = step()
         running = _RUNNING * running + (1 - _RUNNING) * loss

@@ -1,6 +1,7 @@
 """Some real training steps, of which nothing stays."""
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,19 +25,18 @@ class Steps:
     """The training steps of `parts`, one call each: no schedule, no callback, nothing written."""
 
     def __init__(self, parts: Parts) -> None:
-        if parts.ranks.are_several:
-            raise ConfigError("a trial of training steps is made in one process, not in several")
         if has_own_epoch(parts.task):
             raise ConfigError(
-                f"a trial of training steps needs steps, and {type(parts.task).__name__} has an "
-                "epoch of its own"
+                f"{type(parts.task).__name__} makes epochs of its own, so there is no step to try"
             )
+        if parts.ranks.are_several:
+            raise ConfigError("a trial of training steps is made in one process, not in several")
         trainer = parts.options.trainer
         self._accumulation = trainer.gradient_accumulation_steps
         self._averages = Averages(finite_only=False)
         self._progress = Progress(batches_per_epoch=parts.loaders["train"].num_batches)
         self._data = TrainingData(parts.loaders["train"], self._progress)
-        self._step = step_for(parts, self._averages, speed=Speedometer(), between=_nothing)
+        self._step = step_for(parts, self._averages, speed=Speedometer(), between=lambda: None)
         parts.model.train()
 
     def __call__(self) -> tuple[float, int]:
@@ -48,12 +48,9 @@ class Steps:
         self._progress.advance(
             batches=len(micro_batches), samples=samples, ends_epoch=self._data.is_epoch_over
         )
-        loss = self._averages.means()["loss"]
+        loss = self._averages.means().get("loss", math.nan)
         self._averages.reset()
         return loss, samples
-
-
-def _nothing() -> None: ...
 
 
 @contextmanager
