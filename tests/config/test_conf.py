@@ -49,6 +49,7 @@ def read(name: str) -> dict[str, Any]:
         ("hardware/auto", "hardware"),
         ("precision/fp32", "precision"),
         ("debug/none", "debug"),
+        ("parameters/default", "parameters"),
     ],
 )
 def test_conf_repeats_the_defaults_of_the_dataclass(file: str, part: str) -> None:

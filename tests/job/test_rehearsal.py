@@ -377,3 +377,15 @@ def test_the_traceback_is_told_when_asked_for(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     (text,) = problems(model="WrongShape")
     assert text.splitlines()[1] == "Traceback (most recent call last):"
+
+
+def test_first_weights_that_are_not_there_are_told() -> None:
+    (findings,) = rehearse([config("init_weights_from=absent.pt")])
+    assert findings.problems == ["init_weights_from=absent.pt: there is no such file or folder"]
+
+
+def test_parameters_that_the_model_does_not_have_are_told() -> None:
+    (frozen,) = rehearse([config("parameters.freeze=[layers.9]")])
+    assert "parameters.freeze: no parameter or module" in frozen.problems[0]
+    (factors,) = rehearse([config("parameters.lr_factors={lyers.*: 3}")])
+    assert "parameters.lr_factors: no parameter or module" in factors.problems[0]

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from runner.build.compiling import compile_model
 from runner.build.debugging import apply_debug, debug_data
+from runner.build.first_weights import first_weights
 from runner.build.optimizers import (
     GivenOptimizer,
     GivenScheduler,
@@ -69,7 +71,10 @@ def assemble(
     _make_deterministic(options.trainer.deterministic)
     model, averaged, device = place(model, optimizer, options, device, ranks)
     average = _average(model, averaged, options)  # sharded modules have other parameters
-    built = build_optimizer(optimizer, model)
+    for whole in (model, averaged):
+        if whole is not None:
+            compile_model(whole, options.trainer.compile, device)
+    built = build_optimizer(optimizer, model, options.parameters)
     schedule, plan = plan_schedule(built, scheduler, options, loaders)
     return Parts(
         model=model,
@@ -86,6 +91,7 @@ def assemble(
         planned_steps=plan.steps,
         average=average,
         preprocessor=data.preprocessor,
+        first_weights=first_weights(options),
         ranks=ranks,
     )
 

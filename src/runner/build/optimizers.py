@@ -6,8 +6,9 @@ from dataclasses import replace
 from torch import nn
 from torch.optim import Optimizer
 
-from runner.config.options import Options
+from runner.config.options import Options, ParameterOptions
 from runner.errors import ConfigError, did_you_mean
+from runner.optim.groups import has_groups, optimizer_of
 from runner.optim.optimization import OptimizerFactory, SchedulerFactory
 from runner.optim.optimizers import Optimizers
 from runner.tasks.task import Task, has_own_epoch, has_step, is_alternating
@@ -18,12 +19,19 @@ GivenOptimizer = OneOptimizer | Mapping[str, OneOptimizer]
 GivenScheduler = SchedulerFactory | None | Mapping[str, SchedulerFactory | None]
 
 
-def build_optimizer(given: GivenOptimizer, model: nn.Module) -> Optimizer | Optimizers:
+def build_optimizer(
+    given: GivenOptimizer, model: nn.Module, options: ParameterOptions
+) -> Optimizer | Optimizers:
     """Return the optimizer of `model`; of several, NAME gets the parameters of model[NAME]."""
     if not isinstance(given, Mapping):
-        return _built(given, model)
+        return _built(given, model, options)
     assert isinstance(model, nn.ModuleDict)
-    return Optimizers({name: _built(each, model[name]) for name, each in given.items()})
+    if has_groups(options):
+        raise ConfigError(
+            "parameters.* divides the parameters of one optimizer among groups, and there are "
+            f"several ({', '.join(given)}): leave it as it is, but for parameters.freeze"
+        )
+    return Optimizers({name: _built(each, model[name], options) for name, each in given.items()})
 
 
 def check_optimizer(given: GivenOptimizer, task: Task, model: nn.Module, options: Options) -> None:
@@ -44,8 +52,15 @@ def with_a_row_each_epoch(options: Options) -> Options:
     return replace(options, trainer=replace(options.trainer, log_every_steps=every))
 
 
-def _built(given: OneOptimizer, model: nn.Module) -> Optimizer:
-    return given if isinstance(given, Optimizer) else given(model.parameters())
+def _built(given: OneOptimizer, model: nn.Module, options: ParameterOptions) -> Optimizer:
+    if not isinstance(given, Optimizer):
+        return optimizer_of(given, model, options)
+    if has_groups(options):
+        raise ConfigError(
+            "parameters.* divides the parameters among groups of an optimizer that is made for "
+            "them, not of one that was made before: give a factory, such as partial(AdamW, lr=...)"
+        )
+    return given
 
 
 def _check_task(task: Task, names: list[str] | None) -> Iterator[str]:

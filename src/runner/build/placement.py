@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from runner.build.optimizers import GivenOptimizer
 from runner.config.checks import refuse
 from runner.config.options import Options
+from runner.optim.freezing import freeze
 from runner.runtime.device_map import spread_over_devices
 from runner.runtime.ranks import Ranks
 from runner.runtime.recompute import recompute_blocks
@@ -29,6 +30,7 @@ def place(
     device_map = options.hardware.device_map
     if device_map is None:
         model = model.to(device)
+    freeze(model, options.parameters.freeze)
     ranks.spread(model.state_dict().values())  # a rank may have drawn other numbers before
     averaged = None if options.trainer.ema_decay is None else copy.deepcopy(model)
     if options.trainer.gradient_checkpointing:

@@ -42,7 +42,13 @@ from runner.checkpoint.manifest import (
 from runner.checkpoint.sharded_writer import FOLDER
 from runner.checkpoint.snapshot import Snapshot
 from runner.checkpoint.spread import optimizer_state_parts
-from runner.checkpoint.weights import TiedNames, load_weights, save_weights, weight_files
+from runner.checkpoint.weights import (
+    TiedNames,
+    load_weights,
+    read_tensors,
+    save_weights,
+    weight_files,
+)
 from runner.errors import CheckpointError
 from runner.files import sync_directory
 
@@ -194,6 +200,15 @@ class CheckpointStore:
             load_weights(model, directory, manifest.tied_average, stem=_AVERAGE)
         else:
             load_weights(model, directory, manifest.tied)
+
+    def read_tensors(self, step: int) -> dict[str, Tensor]:
+        """Return the weights to use, of `step`, by name, whole and with those that are tied."""
+        directory, manifest = self.path_of(step), self.manifest(step)
+        if (directory / FOLDER).is_dir():
+            return _sharded().read_sharded_weights(directory / FOLDER)
+        if _has_average(manifest):
+            return read_tensors(directory, manifest.tied_average, stem=_AVERAGE)
+        return read_tensors(directory, manifest.tied)
 
     def weight_files(self, step: int) -> list[Path]:
         """Return the files with the weights to use, of `step`; none if they are in parts."""

@@ -85,6 +85,25 @@ def weight_files(directory: Path, *, stem: str = "model") -> list[Path]:
     return [index, *(directory / shard for shard in shards)]
 
 
+def read_tensors(
+    directory: Path,
+    tied: TiedNames,
+    *,
+    stem: str = "model",
+    beat: Callable[[], None] = lambda: None,
+) -> dict[str, Tensor]:
+    """Return the weights in `directory` by name; tied ones are the same tensor.
+
+    `beat` is called after each file.
+    """
+    tensors: dict[str, Tensor] = {}
+    for path in weight_files(directory, stem=stem):
+        if path.suffix == ".safetensors":
+            tensors |= load_file(path)
+            beat()
+    return tensors | {name: tensors[source] for name, source in tied.items()}
+
+
 def load_weights(
     model: nn.Module,
     directory: Path,
@@ -97,12 +116,7 @@ def load_weights(
 
     CheckpointError names what does not fit. `beat` is called after each file.
     """
-    tensors: dict[str, Tensor] = {}
-    for path in weight_files(directory, stem=stem):
-        if path.suffix == ".safetensors":
-            tensors |= load_file(path)
-            beat()
-    tensors |= {name: tensors[source] for name, source in tied.items()}
+    tensors = read_tensors(directory, tied, stem=stem, beat=beat)
     expected = model.state_dict()
     problems = [f"{name} is missing from the file" for name in expected if name not in tensors] + [
         f"{name} is not in the model{did_you_mean(name, expected)}"

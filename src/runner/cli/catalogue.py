@@ -5,6 +5,8 @@ COMMANDS = {
     "resume": "continue a run exactly where it stands, or a sweep",
     "check": "tell everything that can be known of a run or a sweep without training",
     "verify-resume": "prove on this machine that an experiment resumes exactly",
+    "find-lr": "find a learning rate by raising it step by step",
+    "find-batch-size": "find the largest batch that fits, and how fast each size is",
     "predict": "read pictures with a trained run",
     "status": "how the runs of a sweep stand, or one run",
     "report": "a sweep or a run as a page: scores, effect of each parameter, curves, reliability",

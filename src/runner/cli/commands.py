@@ -46,7 +46,12 @@ def new(name: str) -> None:
 @_commands.command(short_help=COMMANDS["resume"])
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("overrides", nargs=-1)
-def resume(directory: Path, overrides: tuple[str, ...]) -> int:
+@click.option(
+    "--step",
+    type=click.IntRange(min=0),
+    help="Go on from the checkpoint of this step, in a new run beside the old one.",
+)
+def resume(directory: Path, overrides: tuple[str, ...], step: int | None) -> int:
     """Continue the run or the sweep in DIRECTORY.
 
     OVERRIDES change layout keys: trainer.max_epochs=20.
@@ -54,6 +59,8 @@ def resume(directory: Path, overrides: tuple[str, ...]) -> int:
     from runner.sweeps.directory import is_sweep
 
     if is_sweep(directory):
+        if step is not None:
+            raise ConfigError("--step goes back in one run: give the folder of one, not a sweep's")
         from runner.cli.sweeps.resume import resume_sweep
 
         return resume_sweep(directory, overrides)
@@ -69,8 +76,16 @@ def resume(directory: Path, overrides: tuple[str, ...]) -> int:
             "with Trainer(directory=...)"
         )
     command = ["python", "-m", "runner", "resume", str(directory), *overrides]
+    config = validate(cfg)
+    if step is not None:
+        from runner.job.fork import fork_run
+        from runner.runtime.launch import launch_of
+        from runner.runtime.rendezvous import agreed
+
+        command += ["--step", str(step)]
+        directory = Path(agreed(launch_of(), lambda: str(fork_run(directory, step=step))))
     run_job(
-        validate(cfg),
+        config,
         directory,
         overrides=list(overrides),
         command=command,
@@ -135,6 +150,57 @@ def verify_resume(
         put_config_dir_first(str(config_dir))
         make_user_code_importable()
     context.exit(verify(overrides, steps=steps, keep=keep))
+
+
+_CONFIG_DIR = click.option(
+    "--config-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A folder with a conf of your own, as in training.",
+)
+
+
+@_commands.command("find-lr", short_help=COMMANDS["find-lr"])
+@click.argument("overrides", nargs=-1)
+@click.option("--steps", default=200, show_default=True, help="How many steps to make.")
+@click.option("--from", "start", default=1e-7, show_default=True, help="The first learning rate.")
+@click.option("--to", "end", default=10.0, show_default=True, help="The last learning rate.")
+@_CONFIG_DIR
+def find_lr(
+    overrides: tuple[str, ...], steps: int, start: float, end: float, config_dir: Path | None
+) -> None:
+    """Raise the learning rate of the experiment that OVERRIDES name until its loss explodes.
+
+    Suggests the one at which the loss falls most steeply (Smith 2017), and writes a picture and a
+    table under OUTPUT_DIR/NAME/find_lr. No run is left behind.
+    """
+    from runner.cli.tuning import find_lr as find
+
+    _use(config_dir)
+    find(overrides, num_steps=steps, start=start, end=end)
+
+
+@_commands.command("find-batch-size", short_help=COMMANDS["find-batch-size"])
+@click.argument("overrides", nargs=-1)
+@click.option("--memory-gib", type=float, help="On a CPU; default: 80% of what is free.")
+@click.option("--largest", default=1 << 16, show_default=True, help="Try no larger one.")
+@_CONFIG_DIR
+def find_batch_size(
+    overrides: tuple[str, ...], memory_gib: float | None, largest: int, config_dir: Path | None
+) -> None:
+    """Make real steps of the experiment that OVERRIDES name with batches of ever more samples.
+
+    Each size is tried in a process of its own; nothing is left behind.
+    """
+    from runner.cli.tuning import find_largest_batch
+
+    _use(config_dir)
+    find_largest_batch(overrides, memory_gib=memory_gib, largest=largest)
+
+
+def _use(config_dir: Path | None) -> None:
+    if config_dir is not None:
+        put_config_dir_first(str(config_dir))
+        make_user_code_importable()
 
 
 @_commands.command(short_help=COMMANDS["predict"])

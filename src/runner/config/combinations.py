@@ -15,6 +15,7 @@ def check_combinations(options: Options, scheduler: Node | None) -> list[str]:
         *_check_evaluations(options.trainer),
         *_check_scheduler(options.trainer, scheduler),
         *_check_rollback(options),
+        *_check_compile(options),
         *_check_debug(options),
         *_check_device_map(options),
         *check_ranks(options, options.hardware.num_processes),
@@ -125,6 +126,19 @@ def _check_device_map(options: Options) -> list[str]:
         "hardware.device_map and hardware.sharding=fsdp are two ways to spread one model: give one "
         "of them"
     ]
+
+
+def _check_compile(options: Options) -> list[str]:
+    if options.trainer.compile is False or options.hardware.sharding is None:
+        return []
+    return [
+        f"trainer.compile={_as_typed(options.trainer.compile)} does not go with "
+        "hardware.sharding=fsdp, whose weights come and go inside a forward pass: use one of them"
+    ]
+
+
+def _as_typed(value: bool | str) -> str:
+    return str(value).lower()
 
 
 def _check_debug(options: Options) -> list[str]:

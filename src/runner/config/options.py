@@ -12,6 +12,8 @@ from typing import Any
 from runner.config.checks import above_zero, at_least, is_duration, is_size, one_of, refuse
 from runner.config.duration import PROGRESS_UNITS, SECONDS_PER_UNIT
 
+COMPILE_MODES = ("dynamic", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerOptions:
@@ -41,6 +43,8 @@ class TrainerOptions:
     hang_timeout: str | None = "30 minutes"  # no sign of life for so long ends the job; null: never
     gradient_checkpointing: bool = False  # less memory: compute blocks again in backward
     log_grad_norm: bool = False  # also without clipping, which logs it anyway
+    target_score: float | None = None  # training is over when best_metric reaches this
+    compile: bool | str = False  # torch.compile: true, dynamic (shapes that vary), or its mode
 
     def __post_init__(self) -> None:
         refuse(
@@ -61,6 +65,7 @@ class TrainerOptions:
             one_of("trainer.on_nonfinite", self.on_nonfinite, ("stop", "skip", "rollback")),
             one_of("trainer.on_out_of_memory", self.on_out_of_memory, ("stop", "split")),
             is_duration("trainer.hang_timeout", self.hang_timeout, tuple(SECONDS_PER_UNIT)),
+            _is_compile("trainer.compile", self.compile),
         )
 
 
@@ -140,6 +145,28 @@ class PrecisionOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ParameterOptions:
+    """Which parameters are trained, and how they differ; by default all are one group.
+
+    Patterns are globs over the names of parameters and modules: "backbone.*", "*.bias", "head".
+    """
+
+    freeze: list[str] = field(default_factory=list)  # patterns of what is not trained
+    lr_factors: dict[str, float] | None = None  # pattern -> times optimizer.lr; the last one counts
+    layer_decay: float | None = None  # each block learns by this factor slower than the next one
+    decay_biases_and_norms: bool = True  # false: no weight decay on them
+
+    def __post_init__(self) -> None:
+        refuse(
+            _is_share("parameters.layer_decay", self.layer_decay, "null: all layers alike"),
+            *(
+                _is_factor(f"parameters.lr_factors.{pattern}", factor)
+                for pattern, factor in (self.lr_factors or {}).items()
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DebugOptions:
     """Ways to look at a run closely; all off by default."""
 
@@ -183,12 +210,16 @@ class Options:
     """All knobs of one run; what the Python `Trainer` takes."""
 
     seed: int = 0
+    # What training begins with: a run, a checkpoint, a file of weights, a name on the Hub.
+    init_weights_from: str | None = None
+    init_weights_strict: bool = True  # false: take what fits
     trainer: TrainerOptions = field(default_factory=TrainerOptions)
     loader: LoaderOptions = field(default_factory=LoaderOptions)
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
     hardware: HardwareOptions = field(default_factory=HardwareOptions)
     precision: PrecisionOptions = field(default_factory=PrecisionOptions)
     debug: DebugOptions = field(default_factory=DebugOptions)
+    parameters: ParameterOptions = field(default_factory=ParameterOptions)
 
     def __post_init__(self) -> None:
         refuse(at_least("seed", self.seed, 0))
@@ -206,6 +237,7 @@ LAYOUT_KEYS = (
     "trainer.max_epochs",
     "trainer.max_steps",
     "trainer.max_duration",
+    "trainer.target_score",
     "trainer.hang_timeout",
     "trainer.gradient_checkpointing",  # the same operations on the same numbers
     # Weights and losses of a run that has met no such loss are the same with any of them; with
@@ -232,9 +264,25 @@ def _is_metric(key: str, name: str) -> str | None:
 
 
 def _is_decay(key: str, value: float | None) -> str | None:
+    return _is_share(key, value, "null: no averaging")
+
+
+def _is_compile(key: str, value: bool | str) -> str | None:
+    if isinstance(value, bool) or value in COMPILE_MODES:
+        return None
+    return f"{key} must be true, false or one of {', '.join(COMPILE_MODES)}, got '{value}'"
+
+
+def _is_share(key: str, value: float | None, otherwise: str) -> str | None:
     if value is None or 0 < value < 1:
         return None
-    return f"{key} must be between 0 and 1 (null: no averaging), got {value}"
+    return f"{key} must be between 0 and 1 ({otherwise}), got {value}"
+
+
+def _is_factor(key: str, value: object) -> str | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return None
+    return f"{key} must be a number > 0 (to train nothing there: parameters.freeze), got {value!r}"
 
 
 def _is_device(key: str, name: str) -> str | None:

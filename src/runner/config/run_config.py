@@ -9,6 +9,7 @@ from runner.config.options import (
     HardwareOptions,
     LoaderOptions,
     Options,
+    ParameterOptions,
     PrecisionOptions,
     TrainerOptions,
 )
@@ -33,6 +34,9 @@ class RunConfig:
     hardware: HardwareOptions
     precision: PrecisionOptions
     debug: DebugOptions
+    parameters: ParameterOptions
+    init_weights_from: str | None
+    init_weights_strict: bool
     model: Node
     data: Node
     task: Node
@@ -53,4 +57,7 @@ class RunConfig:
             hardware=self.hardware,
             precision=self.precision,
             debug=self.debug,
+            parameters=self.parameters,
+            init_weights_from=self.init_weights_from,
+            init_weights_strict=self.init_weights_strict,
         )

@@ -18,6 +18,7 @@ from runner.config.options import (
     HardwareOptions,
     LoaderOptions,
     Options,
+    ParameterOptions,
     PrecisionOptions,
     SweepOptions,
     TrainerOptions,
@@ -32,12 +33,21 @@ OPTION_NODES = {
     "hardware": HardwareOptions,
     "precision": PrecisionOptions,
     "debug": DebugOptions,
+    "parameters": ParameterOptions,
 }
 COMPONENTS = ("model", "data", "task", "optimizer", "scheduler")
 BY_NAME = ("optimizer", "scheduler")  # one node, or several by name
 MAPPINGS = ("callbacks", "trackers")
 LOADER_KEYS = frozenset(field.name for field in fields(LoaderOptions))
-TOP_LEVEL_KEYS = ("name", "seed", "output_dir", *OPTION_NODES, *COMPONENTS, *MAPPINGS)
+INIT_WEIGHTS = {"init_weights_from": str | None, "init_weights_strict": bool}
+TOP_LEVEL_KEYS = (
+    *("name", "seed", "output_dir"),
+    *INIT_WEIGHTS,
+    *OPTION_NODES,
+    *COMPONENTS,
+    *MAPPINGS,
+)
+LATER_KEYS = (*INIT_WEIGHTS, "parameters")  # runs of an earlier version have none of them
 
 T = TypeVar("T")
 
@@ -72,6 +82,9 @@ def validate(
         hardware=options.hardware,
         precision=options.precision,
         debug=options.debug,
+        parameters=options.parameters,
+        init_weights_from=options.init_weights_from,
+        init_weights_strict=options.init_weights_strict,
         frozen=frozen,
         **nodes,
     )
@@ -100,7 +113,11 @@ def _check_top_level(plain: Mapping[str, Any]) -> list[str]:
         for key in plain
         if key not in (*TOP_LEVEL_KEYS, *OF_SWEEPS)
     ]
-    absent = [f"{key} is missing from the config" for key in TOP_LEVEL_KEYS if key not in plain]
+    absent = [
+        f"{key} is missing from the config"
+        for key in TOP_LEVEL_KEYS
+        if key not in plain and key not in LATER_KEYS
+    ]
     return unknown + absent
 
 
@@ -129,9 +146,23 @@ def _read_all_options(
     problems += _check_sweep(plain.get("sweep"))
     problems += _check_name(plain.get("name"))
     problems += _check_seed(plain.get("seed"))
+    first = _read_init_weights(plain, problems)
     if problems:
         return None
-    return Options(seed=plain["seed"], loader=found.pop("data"), **found)
+    return Options(seed=plain["seed"], loader=found.pop("data"), **first, **found)
+
+
+def _read_init_weights(plain: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Return the keys that say what training begins with; add what is wrong to `problems`."""
+    found = {
+        key: plain[key] for key in INIT_WEIGHTS if plain.get(key, UNRESOLVED) is not UNRESOLVED
+    }
+    problems += [
+        f"{key} must be {name_of(INIT_WEIGHTS[key])}, got {value!r}"
+        for key, value in found.items()
+        if not fits(value, INIT_WEIGHTS[key])
+    ]
+    return found
 
 
 def _check_sweep(node: object) -> list[str]:

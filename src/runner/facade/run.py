@@ -151,6 +151,16 @@ class Run:
             return None
         return self.resolved_config()["data"]["preprocessor"]
 
+    def fork(self, step: int) -> "Run":
+        """Return a new run, beside this one, that stands where this one stood at `step`.
+
+        To train on from there: `runner resume`, or a `Trainer` with its directory. This run is not
+        touched. Raises CheckpointError with the steps there are.
+        """
+        from runner.job.fork import fork_run
+
+        return Run(fork_run(self.directory.path, step=step))
+
     def _build_model(self) -> "nn.Module":
         from runner.config.instantiate import instantiate
 

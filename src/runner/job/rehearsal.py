@@ -22,7 +22,7 @@ from runner.build.from_config import build_parts, build_trackers
 from runner.build.optimizers import build_optimizer, with_a_row_each_epoch
 from runner.build.plan import check_metric, plan_schedule
 from runner.config.instantiate import instantiate_each
-from runner.config.options import Options, TrainerOptions
+from runner.config.options import Options, ParameterOptions, TrainerOptions
 from runner.config.run_config import Node, RunConfig
 from runner.config.targets import TARGET
 from runner.data.loader import Loader
@@ -101,6 +101,7 @@ def _build(config: RunConfig, device: torch.device, stage: Stage) -> Parts:
         config,
         optimizer=_any_optimizer(config.optimizer),
         scheduler=None,
+        parameters=ParameterOptions(freeze=config.parameters.freeze),
         trainer=replace(config.trainer, best_metric="train.loss", log_every_steps=1, patience=None),
         # Workers take long to start, and one rank can hold no part of a sharded model.
         loader=replace(config.loader, num_workers=0),
@@ -108,6 +109,9 @@ def _build(config: RunConfig, device: torch.device, stage: Stage) -> Parts:
     )
     parts = build_parts(neutral, device, _Alone(count=config.hardware.num_processes))
     build_trackers(config)  # a package that one of them needs may be missing
+    if config.init_weights_from is not None:
+        stage("reading init_weights_from")
+    parts.first_weights.load(parts.model, parts.average.copy)
     if config.loader.num_workers:
         stage("handing the data to their workers")
         for loader in parts.loaders.values():
@@ -134,7 +138,9 @@ def _planned(config: RunConfig, built: Parts) -> Parts:
     check_metric(built.task, options.trainer, built.loaders)
     if has_own_epoch(built.task):
         options = with_a_row_each_epoch(options)
-    optimizer = build_optimizer(instantiate_each(config.optimizer, "optimizer"), built.model)
+    optimizer = build_optimizer(
+        instantiate_each(config.optimizer, "optimizer"), built.model, options.parameters
+    )
     scheduler = instantiate_each(config.scheduler, "scheduler")
     schedule, plan = plan_schedule(optimizer, scheduler, options, built.loaders)
     return replace(

@@ -2,17 +2,21 @@
 
 import inspect
 import logging
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
+from runner.errors import ConfigError
 from runner.protocols import check_state_keys
 
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+OptimizerFactory = Callable[[Iterable[Any]], Optimizer]  # of parameters, or of groups of them
 SchedulerFactory = Callable[..., LRScheduler]
+
+NAME, LR_FACTOR = "name", "lr_factor"  # what a group of parameters has besides torch's own
+_OF_EACH_GROUP = ("max_lr", "base_lr")  # arguments of torch's cycles that may be lists
 
 _log = logging.getLogger(__name__)
 
@@ -64,15 +68,45 @@ class Schedule:
 def build_schedule(
     factory: SchedulerFactory | None, optimizer: Optimizer, *, total_steps: int | None
 ) -> Schedule:
-    """Return the schedule of `factory`; it is given `total_steps` if it asks for that argument."""
+    """Return the schedule of `factory`; it is given `total_steps` if it asks for that argument.
+
+    Groups of parameters keep their share of the learning rate (ConfigError if they cannot).
+    """
     if factory is None:
         return Schedule(None, total_steps=None)
-    if asks_for_total_steps(factory):
-        return Schedule(factory(optimizer, total_steps=total_steps), total_steps=total_steps)
-    return Schedule(factory(optimizer), total_steps=None)
+    planned = total_steps if asks_for_total_steps(factory) else None
+    arguments = {} if planned is None else {"total_steps": planned}
+    scheduler = factory(optimizer, **arguments, **_rates_of_groups(factory, optimizer))
+    _check_groups(scheduler, optimizer)
+    return Schedule(scheduler, total_steps=planned)
 
 
 def asks_for_total_steps(factory: SchedulerFactory) -> bool:
     """Return whether a schedule has to be told how long it is."""
     given = getattr(factory, "keywords", {})
     return "total_steps" in inspect.signature(factory).parameters and "total_steps" not in given
+
+
+def _rates_of_groups(factory: SchedulerFactory, optimizer: Optimizer) -> dict[str, list[float]]:
+    """Return the learning rates that cycles of torch are told, for each group its own."""
+    factors = [group.get(LR_FACTOR, 1.0) for group in optimizer.param_groups]
+    is_cycle = getattr(factory, "func", factory) in (OneCycleLR, CyclicLR)
+    if not is_cycle or set(factors) == {1.0}:
+        return {}
+    given = getattr(factory, "keywords", {})
+    return {
+        name: [given[name] * factor for factor in factors]
+        for name in _OF_EACH_GROUP
+        if isinstance(given.get(name), int | float)
+    }
+
+
+def _check_groups(scheduler: LRScheduler | ReduceLROnPlateau, optimizer: Optimizer) -> None:
+    shares = [group["lr"] / group.get(LR_FACTOR, 1.0) for group in optimizer.param_groups]
+    if any(LR_FACTOR in group for group in optimizer.param_groups) and not all(
+        math.isclose(share, shares[0], rel_tol=1e-6) for share in shares
+    ):
+        raise ConfigError(
+            f"scheduler: {type(scheduler).__name__} gives every group of parameters the same "
+            "learning rate, so parameters.lr_factors and layer_decay have no effect: use another"
+        )

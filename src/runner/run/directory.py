@@ -41,6 +41,10 @@ class RunDirectory:
         return self.path / "tensorboard"  # with trackers=tensorboard
 
     @property
+    def init_weights(self) -> Path:
+        return self.path / "init_weights.json"  # what was taken from init_weights_from
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 

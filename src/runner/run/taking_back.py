@@ -17,8 +17,11 @@ def is_untouched(path: Path) -> bool:
 
 
 def take_back_files(directory: RunDirectory) -> None:
-    """Remove config, provenance, status, logs and an empty journal."""
-    written = [directory.config, directory.provenance, directory.status]
+    """Remove config, provenance, status, logs, what came of first weights, and an empty journal."""
+    written = [
+        *(directory.config, directory.provenance, directory.status),
+        directory.init_weights,
+    ]
     written += directory.logs.glob("rank_*.log")
     if directory.journal.exists() and directory.journal.stat().st_size == 0:
         written.append(directory.journal)

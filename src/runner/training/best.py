@@ -30,6 +30,11 @@ class Best:
         self._ranking: list[list[float]] = []  # [score, step], the best first
 
     @property
+    def value(self) -> float | None:
+        """Return the best value there was, be it better by `min_improvement` or less."""
+        return self._ranking[0][0] if self._ranking else None
+
+    @property
     def steps(self) -> set[int]:
         """Return the steps whose checkpoints are worth keeping."""
         best = set() if self.step is None or not self._keep else {self.step}

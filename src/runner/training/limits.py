@@ -8,7 +8,7 @@ from runner.training.progress import Progress
 
 
 class Limits:
-    """The ends of a training: steps, epochs, time, and no better score for a while."""
+    """The ends of a training: steps, epochs, time, a score, and no better one for a while."""
 
     def __init__(self, options: TrainerOptions) -> None:
         self._ends = [
@@ -19,6 +19,7 @@ class Limits:
         if options.max_duration is not None:
             self._ends.append(parse(options.max_duration))
         self._patience = options.patience
+        self._target, self._sign = options.target_score, 1 if options.best_mode == "min" else -1
         self._warmup = None if options.patience_warmup is None else parse(options.patience_warmup)
 
     def reached(self, progress: Progress, best: Best) -> str | None:
@@ -28,8 +29,15 @@ class Limits:
                 return f"{end} done"
         if self._patience is not None and best.evaluations_since >= self._patience:
             return f"no better score in {self._patience} evaluations"
+        if self._has_reached(best.value):
+            return f"the score has reached {self._target:g}"
         return None
 
     def counts_for_patience(self, progress: Progress) -> bool:
         """Return whether the warm-up of early stopping is over."""
         return has_passed(self._warmup, progress)
+
+    def _has_reached(self, value: float | None) -> bool:
+        if self._target is None or value is None:
+            return False
+        return self._sign * (value - self._target) <= 0

@@ -22,7 +22,7 @@ several ranks every one of them tells this story: only what `Ranks` and `Agreeme
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from runner.checkpoint.store import CheckpointStore
 from runner.config.duration import parse_optional
@@ -30,6 +30,7 @@ from runner.config.size import parse_optional_size
 from runner.data.data import in_split
 from runner.data.epoch import MicroBatch
 from runner.errors import Interrupted, WorkerError
+from runner.files import write_json_atomically
 from runner.optim.optimizers import by_name
 from runner.protocols import Stateful
 from runner.run.directory import RunDirectory
@@ -175,6 +176,8 @@ class TrainingLoop:
         self._newest.read(self._directory.journal, until_step=self._progress.step)
         if self._restored_step is None and self._recorder.has_rows:
             _log.warning("no checkpoint is there: training starts again from step 0")
+        if self._restored_step is None:
+            self._load_first_weights()
 
     def run(self) -> Result:
         """Train until a limit is reached; raise Interrupted, saved, when a stop was asked for."""
@@ -202,6 +205,12 @@ class TrainingLoop:
             self._close_loaders()
             self._events.tell_end(outcome)
         return self.result
+
+    def _load_first_weights(self) -> None:
+        parts = self._parts
+        taken = parts.first_weights.load(parts.model, parts.average.copy)
+        if taken is not None and parts.ranks.is_main:
+            write_json_atomically(self._directory.init_weights, asdict(taken))
 
     def _begin(self) -> None:
         progress = self._progress

@@ -17,6 +17,7 @@ from runner.runtime.precision import Precision
 from runner.runtime.ranks import ALONE, Ranks
 from runner.tasks.task import Task
 from runner.training.callback import Callback
+from runner.training.first_weights import FirstWeights, OwnWeights
 from runner.training.pruning import NoPruning, Pruning
 from runner.training.weight_average import WeightAverage
 
@@ -41,3 +42,4 @@ class Parts:
     preprocessor: Any = None  # saved with the run, and used by nobody in training
     ranks: Ranks = ALONE
     pruning: Pruning = field(default_factory=NoPruning)
+    first_weights: FirstWeights = field(default_factory=OwnWeights)

@@ -164,6 +164,8 @@ def test_too_few_frames_for_any_text_are_told(width: int):
         ({"grammar": ["LL", "DN"]}, "task.grammar 'DN': no symbol .* can stand at 'N'"),
         ({"grammar": ""}, "task.grammar is empty"),
         ({"grammar": []}, "task.grammar is empty"),
+        ({"grammar": 12}, "task.grammar must be a text such as DDLDDDDD, or a list .*, got 12"),
+        ({"grammar": ["DD", 5]}, "task.grammar must be a text"),
     ],
 )
 def test_an_impossible_decoder_is_refused(options: dict, message: str):

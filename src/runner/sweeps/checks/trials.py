@@ -10,8 +10,18 @@ from runner.sweeps.ledger import Combination
 MOST_TRIALS = 12
 
 # What decides whether a step can be made, and what only how it is planned.
-_NODES = ("model", "task", "precision", "hardware", "debug")
-_TRAINER_KEYS = ("deterministic", "ema_decay", "on_nonfinite", "on_out_of_memory", "max_grad_norm")
+_NODES = (
+    *("model", "task", "precision", "hardware", "debug", "parameters"),
+    *("init_weights_from", "init_weights_strict"),
+)
+_TRAINER_KEYS = (
+    "compile",
+    "deterministic",
+    "ema_decay",
+    "on_nonfinite",
+    "on_out_of_memory",
+    "max_grad_norm",
+)
 _PLANNED_NODES = ("optimizer", "scheduler", "trainer")
 
 

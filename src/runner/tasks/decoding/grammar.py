@@ -18,12 +18,7 @@ class Grammar:
     """
 
     def __init__(self, patterns: str | Sequence[str], alphabet: str) -> None:
-        texts = [patterns] if isinstance(patterns, str) else list(patterns)
-        if not texts or not all(texts):
-            raise ConfigError(
-                "task.grammar is empty: one character a place, such as DDLDDDDD "
-                f"({PLACES}), or null for any text"
-            )
+        texts = _texts_of(patterns)
         self.patterns = [_table(text, alphabet) for text in dict.fromkeys(texts)]
         self._allowed = [[set(choices(p, alphabet)) for p in text] for text in texts]
 
@@ -40,7 +35,7 @@ class Grammar:
         Takes finite (time, batch, classes), returns classes (batch, time). ConfigError if no text
         of the grammar fits into the frames.
         """
-        found = [best_paths(log_probabilities, pattern) for pattern in self.patterns]
+        found = [best_spellings(log_probabilities, pattern) for pattern in self.patterns]
         scores = np.stack([score for _, score in found])  # (patterns, batch)
         if np.isneginf(scores.max(axis=0)).any():
             raise ConfigError(
@@ -52,7 +47,7 @@ class Grammar:
         return paths[scores.argmax(axis=0), np.arange(paths.shape[1])]
 
 
-def best_paths(log_probabilities: np.ndarray, pattern: np.ndarray) -> Paths:
+def best_spellings(log_probabilities: np.ndarray, pattern: np.ndarray) -> Paths:
     """Find by dynamic programming (Viterbi, 1967) the best paths that spell one pattern.
 
     A path is, after each frame, at a number of symbols spelled and at the class it saw last.
@@ -109,6 +104,20 @@ def _two_best(score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     second = others.argmax(axis=-1)
     second_best = np.take_along_axis(others, second[..., None], axis=-1)[..., 0]
     return best, first, second_best, second
+
+
+def _texts_of(patterns: str | Sequence[str]) -> list[str]:
+    texts = [patterns] if isinstance(patterns, str) else patterns
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+        raise ConfigError(
+            f"task.grammar must be a text such as DDLDDDDD, or a list of them, got {patterns!r}"
+        )
+    if not texts or not all(texts):
+        raise ConfigError(
+            f"task.grammar is empty: one character a place, such as DDLDDDDD ({PLACES}), or null "
+            "for any text"
+        )
+    return list(texts)
 
 
 def _table(pattern: str, alphabet: str) -> np.ndarray:
