@@ -25,6 +25,7 @@ from typing import Any, Self
 from torch import nn
 
 from runner.build.assemble import assemble
+from runner.build.first_weights import WeightsFrom
 from runner.build.optimizers import GivenOptimizer, GivenScheduler
 from runner.config.combinations import check_combinations
 from runner.config.duration import parse_optional
@@ -41,7 +42,6 @@ from runner.facade.run import Run
 from runner.facade.settings import read_settings
 from runner.facade.tasks import read_task
 from runner.facade.watchers import read_callbacks, read_trackers
-from runner.facade.weights import read_weights
 from runner.job.fit import Job, fit
 from runner.job.place import Place, take_place, wants_ranks
 from runner.run.directory import RunDirectory
@@ -55,6 +55,7 @@ from runner.trackers.tracker import Tracker
 from runner.training.callback import Callback
 from runner.training.loop import Result
 from runner.training.parts import Parts
+from runner.tuning.learning_rate import LearningRates, find_learning_rate
 
 
 class Trainer:
@@ -146,7 +147,9 @@ class Trainer:
                     overrides=[],
                     command=sys.argv,
                 ),
-                build=lambda ranks: self._build(options, place, ranks, self._callbacks),
+                build=lambda ranks: self._build(
+                    options, place, ranks, self._callbacks, self._scheduler
+                ),
                 trackers=self._trackers if place.is_main else {},
                 place=place,
                 checkpoint_dir=options.checkpoint.dir,
@@ -192,24 +195,41 @@ class Trainer:
         loaders = datasets.loaders_of(what, self.data, self.options, self._device())
         return self._judge().predict(*loaders.values())
 
-    def load(self, path: str | Path, *, step: int | None = None) -> Self:
-        """Give `model` the weights of a run, its best ones or those of `step`; of a checkpoint.
+    def load(self, path: str | Path, *, strict: bool = True) -> Self:
+        """Give `model` the weights in `path`: a run, a checkpoint, a file, a name on the Hub.
 
-        Neither optimizer nor schedule are taken: what continues a run exactly is `fit` with its
-        `directory`.
+        Not `strict`: those that fit. Neither optimizer nor schedule are taken: what continues a run
+        exactly is `fit` with its `directory`. Raises ConfigError when they are not there or do not
+        fit.
         """
-        read_weights(Path(path), self.model, step=step)
+        WeightsFrom(str(path), strict=strict).load(self.model, None)
         return self
 
+    def find_lr(
+        self, *, num_steps: int = 200, start: float = 1e-7, end: float = 10.0
+    ) -> LearningRates:
+        """Return the loss of real steps at rising learning rates; `suggestion` is a good one.
+
+        Model and optimizer are afterwards what they were.
+        """
+        trainer = replace(self.options.trainer, schedule_every="step", ema_decay=None)
+        parts = self._parts(replace(self.options, trainer=trainer), scheduler=None)
+        return find_learning_rate(parts, num_steps=num_steps, start=start, end=end)
+
     def _build(
-        self, options: Options, place: Place, ranks: Ranks, callbacks: Mapping[str, Callback]
+        self,
+        options: Options,
+        place: Place,
+        ranks: Ranks,
+        callbacks: Mapping[str, Callback],
+        scheduler: GivenScheduler,
     ) -> Parts:
         return assemble(
             model=self.model,
             task=self.task,
             data=self._training_data(),
             optimizer=self._optimizer,
-            scheduler=self._scheduler,
+            scheduler=scheduler,
             callbacks=callbacks,
             options=options,
             device=place.device,
@@ -229,10 +249,15 @@ class Trainer:
                     f"a step by hand is for one process, and this is one of {launch.count}, whose "
                     "weights would go apart: use fit()"
                 )
-            place = take_place(self.options)
-            seed_everything(self.options.seed)
-            self._hand = Hand(self._build(self.options, place, ALONE, {}))
+            self._hand = Hand(self._parts(self.options, scheduler=self._scheduler))
         return self._hand
+
+    def _parts(self, options: Options, *, scheduler: GivenScheduler) -> Parts:
+        """Return the parts of a training outside of any run, by this process alone."""
+        seed_everything(options.seed)
+        parts = self._build(options, take_place(options), ALONE, {}, scheduler)
+        parts.first_weights.load(parts.model, parts.average.copy)
+        return parts
 
     def _put_down(self) -> None:
         if self._hand is not None:
