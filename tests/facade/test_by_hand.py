@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from runner.config.options import Options
+from runner.data.data import Data
 from runner.errors import ConfigError
 from runner.facade.trainer import Trainer
 from runner.tasks.classification import Classification
@@ -204,3 +205,10 @@ def test_the_history_of_a_result_is_the_journal(tmp_path: Path) -> None:
 def test_other_data_may_be_noisy(tmp_path: Path) -> None:
     hand = trainer(tmp_path)
     assert hand.evaluate(Noisy()) == hand.evaluate(Noisy())
+
+
+def test_the_largest_batch_is_found_in_processes_of_their_own(tmp_path: Path) -> None:
+    data = Data(train=fixed_split(64))
+    found = trainer(tmp_path, data=data).find_batch_size(largest=16)
+    assert found.largest == 16
+    assert [tried.size for tried in found.tried] == [4, 8, 16]

@@ -18,7 +18,7 @@ Directory, journal, checkpoints, progress and MLflow are those of a run from the
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,11 +27,9 @@ from torch import nn
 from runner.build.assemble import assemble
 from runner.build.first_weights import WeightsFrom
 from runner.build.optimizers import GivenOptimizer, GivenScheduler
-from runner.config.combinations import check_combinations
 from runner.config.duration import parse_optional
 from runner.config.options import Options
 from runner.config.stamp import new_stamp
-from runner.config.threads import available_threads, threads_of_run
 from runner.data.data import Data
 from runner.errors import ConfigError
 from runner.facade import accelerator as accelerators
@@ -39,11 +37,12 @@ from runner.facade import datasets
 from runner.facade.by_hand import Hand, Judge
 from runner.facade.optimizers import read_optimizer, read_scheduler
 from runner.facade.run import Run
-from runner.facade.settings import read_settings
+from runner.facade.settings import as_config, check_options, read_settings, with_threads
+from runner.facade.sized import SizedParts
 from runner.facade.tasks import read_task
 from runner.facade.watchers import read_callbacks, read_trackers
 from runner.job.fit import Job, fit
-from runner.job.place import Place, take_place, wants_ranks
+from runner.job.place import Place, take_place
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription
 from runner.runtime.launch import launch_of
@@ -55,6 +54,7 @@ from runner.trackers.tracker import Tracker
 from runner.training.callback import Callback
 from runner.training.loop import Result
 from runner.training.parts import Parts
+from runner.tuning.batch_size import BatchSizes, find_batch_size
 from runner.tuning.learning_rate import LearningRates, find_learning_rate
 
 
@@ -129,13 +129,13 @@ class Trainer:
 
         Raises Interrupted, with everything saved, when a signal asked for a stop.
         """
-        _check(self.options)
+        check_options(self.options)
         self._put_down()
         if self._runs is not None:
             self.directory = self._runs / agreed(launch_of(), new_stamp)
         assert self.directory is not None
         directory = RunDirectory(self.directory)
-        options = _with_threads(self.options, directory)
+        options = with_threads(self.options, directory)
         place = take_place(options)
         seed_everything(options.seed)
         result = fit(
@@ -143,7 +143,7 @@ class Trainer:
                 directory=directory,
                 description=JobDescription(
                     name=self._name,
-                    config=_as_config(self._name, options),
+                    config=as_config(self._name, options),
                     overrides=[],
                     command=sys.argv,
                 ),
@@ -216,6 +216,24 @@ class Trainer:
         parts = self._parts(replace(self.options, trainer=trainer), scheduler=None)
         return find_learning_rate(parts, num_steps=num_steps, start=start, end=end)
 
+    def find_batch_size(
+        self, *, largest: int = 1 << 16, memory_gib: float | None = None
+    ) -> BatchSizes:
+        """Return how real steps with ever larger batches went; `largest` is the most that fit.
+
+        Each size is tried in a process of its own, to which the pieces are pickled; one that takes
+        more than `memory_gib` is ended.
+        """
+        build = SizedParts(
+            model=self.model,
+            task=self.task,
+            data=self._training_data(),
+            optimizer=self._optimizer,
+            options=self.options,
+        )
+        start = self.options.loader.batch_size
+        return find_batch_size(build, start=start, largest=largest, memory_gib=memory_gib)
+
     def _build(
         self,
         options: Options,
@@ -276,30 +294,3 @@ def _one(key: str, argument: Any, setting: Any) -> Any:
     if argument is not None and setting is not None:
         raise ConfigError(f"{key} is given twice, as an argument and in options: leave one out")
     return setting if argument is None else argument
-
-
-def _check(options: Options) -> None:
-    """Raise ConfigError for options that are impossible together, or ranks that nobody started."""
-    if problems := check_combinations(options, scheduler=None):
-        raise ConfigError(*problems)
-    if wants_ranks(options):
-        count = options.hardware.num_processes
-        raise ConfigError(  # a script can only be started again
-            f"hardware.num_processes={count}: start this script as so many ranks, with "
-            f"torchrun --nproc-per-node {count} SCRIPT"
-        )
-
-
-def _with_threads(options: Options, directory: RunDirectory) -> Options:
-    """Fix the number of threads, which changes the bits, as the command line does.
-
-    Ranks of a script have a launcher, which has divided the machine among them already.
-    """
-    threads = options.hardware.threads or threads_of_run(directory.config) or available_threads()
-    return replace(options, hardware=replace(options.hardware, threads=threads))
-
-
-def _as_config(name: str, options: Options) -> dict[str, Any]:
-    """Return what config.yaml says: the knobs under the names that a user types."""
-    nodes = asdict(options)
-    return {"name": name, "data": nodes.pop("loader"), **nodes}
