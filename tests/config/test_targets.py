@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.config.targets import check_targets, locate, needs_argument
+from runner.config.targets import EXTRAS, check_targets, locate, needs_argument
 
 ADAMW = {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.1}
 
@@ -97,4 +97,13 @@ def test_a_property_of_a_config_of_transformers_is_an_argument_and_a_typo_is_non
     assert check_targets({**node, "num_label": 3}, "model.config") == [
         "model.config.num_label: transformers.BertConfig has no parameter 'num_label' "
         "- did you mean 'num_labels'?"
+    ]
+
+
+def test_a_package_of_an_extra_that_is_not_there_is_told_by_its_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(EXTRAS, "not_there", "huggingface")
+    assert check_targets({"_target_": "not_there.Model"}, "model") == [
+        "model._target_: there is no module 'not_there': pip install 'runner[huggingface]'"
     ]

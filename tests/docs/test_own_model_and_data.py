@@ -48,6 +48,13 @@ def test_the_page_shows_the_files_it_lists(project):
         "waves.py",
         "endless_waves.py",
         "without_hydra.py",
+        "turns.py",
+        "own_epoch.py",
+        "conf/model/waves_parts.yaml",
+        "conf/optimizer/by_part.yaml",
+        "conf/task/turns.yaml",
+        "conf/task/own_epoch.yaml",
+        "conf/experiment/waves_in_turns.yaml",
         "conf/data/waves.yaml",
         "conf/data/endless_waves.yaml",
         "conf/model/waves_net.yaml",
@@ -66,6 +73,19 @@ def test_the_iterable_dataset_of_the_page_is_learned_from(project):
     more = ["scheduler=constant", "trackers=none", "output_dir=outputs"]
     run(project, "-m", "runner", "+experiment=waves", *choices, *more)
     assert last_values(project, "evaluation")["error"] < 0.25
+
+
+def test_the_optimizers_of_the_page_take_turns(project):
+    choices = ["+experiment=waves_in_turns", "scheduler=cosine"]
+    run(project, "-m", "runner", *choices, "trackers=none", "output_dir=outputs")
+    assert last_values(project, "test")["error"] < 0.2
+    assert {"lr.body", "lr.head", "body_loss", "head_loss"} < last_values(project, "train").keys()
+
+
+def test_the_own_epoch_of_the_page_learns_its_curve(project):
+    choices = ["+experiment=waves", "task=own_epoch", "trainer.max_epochs=25"]
+    run(project, "-m", "runner", *choices, "trackers=none", "output_dir=outputs")
+    assert last_values(project, "test")["error"] < 0.2
 
 
 def test_the_page_works_without_config_files(project):

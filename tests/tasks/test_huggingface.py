@@ -120,6 +120,27 @@ def test_an_evaluation_is_that_of_the_whole_however_it_is_batched(kind: str) -> 
         assert results[0]["perplexity"] == pytest.approx(math.exp(results[0]["loss"]))
 
 
+def test_metrics_are_chosen_by_name() -> None:
+    model = bert("SequenceClassification", num_labels=3).eval()
+    named = {"top_k_accuracy": {"k": 3}, "f1": {"average": "micro"}, "accuracy": None}
+    task = HuggingFace(labels="classes", class_names=["a", "b", "c"], metrics=named)
+    metrics = task.metrics()
+    said = task.evaluation_step(model, task.prepare(classes()), metrics)
+    values = {name: metric.compute() for name, metric in metrics.items()}
+    right = sum(text == target for text, target in zip(said.texts, said.targets or [], strict=True))
+    assert values["top_k_accuracy"] == 1.0
+    assert values["f1"] == values["accuracy"] == right / 4
+    of_tokens = HuggingFace(labels="next_tokens", metrics=["accuracy"])
+    metrics, batch = of_tokens.metrics(), of_tokens.prepare(padded())
+    net = gpt2().eval()
+    of_tokens.evaluation_step(net, batch, metrics)
+    best = net(batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1].argmax(-1)
+    counts = batch["labels"][:, 1:] != -100
+    expected = (best == batch["labels"][:, 1:])[counts].double().mean().item()
+    assert counts.sum() == 15
+    assert metrics["accuracy"].compute() == pytest.approx(expected)
+
+
 def test_only_labels_that_count_weigh() -> None:
     task = HuggingFace(labels="next_tokens")
     assert task.prepare(padded())["num_targets"] == [7, 5, 2, 1], "the first has no prediction"

@@ -5,7 +5,7 @@ from runner.trackers.appending import AppendedFile, LostEndError
 
 def test_what_lies_behind_the_size_is_cut_off(tmp_path):
     path = tmp_path / "file"
-    path.write_bytes(b"whole|half")
+    path.write_bytes(b"whole|half of a long line")
     file = AppendedFile(path, size=6)
     file.append(b"more|")
     assert path.read_bytes() == b"whole|more|"

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from runner import Trainer
 from runner.errors import ConfigError, Interrupted, RunError
 from runner.tasks.task import StepOutput
 from tests.training import alternations
@@ -155,3 +156,30 @@ def test_what_does_not_fit_is_one_sentence(
     with pytest.raises(ConfigError) as raised:
         tiny_parts(options(**how), **pieces)
     assert sentence in raised.value.problems[0]
+
+
+def test_the_python_trainer_takes_several_optimizers(tmp_path: Path) -> None:
+    model = two_parts()
+    second = torch.optim.SGD(model["second"].parameters(), lr=0.25)
+    trainer = Trainer(
+        model=model,
+        task=Turns(num_classes=3),
+        data=tiny_data(),
+        optimizer={"first": two_optimizers()["first"], "second": second},
+        options=options(),
+        callbacks={},
+        trackers={},
+        directory=tmp_path / "run",
+    )
+    assert trainer.fit().step == 18
+    rows = [values for *_, split, values in journal_of(tmp_path / "run") if split == "train"]
+    assert (rows[0]["lr.first"], rows[0]["lr.second"]) == (0.01, 0.25)
+
+
+def test_norms_are_logged_without_clipping_too(tmp_path: Path) -> None:
+    plain = {"max_grad_norm": None, "max_steps": 2, "log_every_steps": 1}
+    for name, more in (("off", {}), ("on", {"log_grad_norm": True})):
+        train(tmp_path / name, options(**plain, **more), **turns())
+    off, on = (journal_of(tmp_path / name)[0][3] for name in ("off", "on"))
+    assert on.keys() - off.keys() == {"grad_norm.first", "grad_norm.second"}
+    assert same(final_state(tmp_path / "off")[0], final_state(tmp_path / "on")[0])

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from runner.errors import Interrupted
+from runner.run.bystander import ClosedJournal
 from runner.run.journal import read_journal
 from runner.training.callback import Callback, Fit
 from runner.training.events import CallbackError
 from runner.training.progress import Progress
+from runner.training.recorder import Recorder
 from tests.training.harness import StopAt, journal_of, tiny_options, train
 
 
@@ -83,3 +85,10 @@ def test_a_checkpoint_from_before_epochs_were_told_is_read() -> None:
     progress = Progress()
     progress.load_state_dict(state)
     assert progress.told_epochs == 2
+
+
+def test_a_rank_that_writes_nothing_records_nothing() -> None:
+    heard: list[Any] = []
+    recorder = Recorder(ClosedJournal(has_rows=False), Progress(step=3), heard.append)
+    recorder.record_watched("mine", {"value": 1.0})
+    assert heard == []

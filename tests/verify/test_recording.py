@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -7,6 +8,7 @@ from torch import nn
 from runner.config.options import TrainerOptions
 from runner.run.directory import RunDirectory
 from runner.tasks.classification import Classification
+from runner.tasks.task import StepOutput, has_own_epoch, has_step, is_alternating
 from runner.training.callback import Fit
 from runner.training.progress import Progress
 from runner.verify.recording import (
@@ -18,7 +20,7 @@ from runner.verify.recording import (
     recorded,
     weights_of,
 )
-from runner.verify.trace import has_line, read_traces
+from runner.verify.trace import _named, has_line, read_traces
 
 
 def test_a_digest_sees_every_bit_type_and_shape() -> None:
@@ -106,3 +108,48 @@ def test_the_lines_of_a_run_are_read_back_and_a_torn_one_is_left_out(tmp_path: P
     assert [start.step for start in trace.starts] == [0]
     assert list(trace.steps) == [1, 2]
     assert trace.steps[2].updated == trace.steps[2].weights == weights_of(fit.model)
+
+
+class Turning(Classification):
+    def alternating_step(self, model: Any, batch: Any, update: Any) -> StepOutput:
+        update["one"](torch.tensor(1.0))
+        return StepOutput(torch.tensor(2.5), 1)
+
+
+class OwnEpoch(Classification):
+    def training_epoch(self, model: Any, batches: Any, update: Any) -> Any:
+        for batch in batches:
+            update["optimizer"](batch["input"].sum(), 3.0)
+        return {}
+
+
+def test_updates_in_turns_are_recorded() -> None:
+    task = RecordedTask(Turning(num_classes=2))
+    assert is_alternating(task) and not has_step(task) and not has_own_epoch(task)
+    batch = task.prepare((torch.ones(2, 4), torch.zeros(2).long()))
+    updated = []
+    task.alternating_step(None, batch, {"one": updated.append})
+    (seen,) = task.take_seen()
+    assert updated == [1.0]
+    assert (seen["samples"], seen["batch"]) == (digest(batch), digest(batch))
+    assert float.fromhex(seen["loss"]) == 2.5
+
+
+def test_every_batch_of_an_own_epoch_is_recorded() -> None:
+    task = RecordedTask(OwnEpoch(num_classes=2))
+    assert has_own_epoch(task)
+    batches = [task.prepare((torch.full((1, 2), n), torch.zeros(1))) for n in (1.0, 2.0)]
+    updated: list[Any] = []
+    task.training_epoch(None, iter(batches), {"optimizer": lambda *given: updated.append(given)})
+    seen = task.take_seen()
+    assert updated == [(2.0, 3.0), (4.0, 3.0)]
+    assert [float.fromhex(one["loss"]) for one in seen] == [2.0, 4.0]
+    assert [one["samples"] for one in seen] == [digest(batch) for batch in batches]
+
+
+def test_the_state_of_several_optimizers_is_named_by_part() -> None:
+    names = ["first.weight", "first.bias", "second.weight"]
+    assert _named("optimizer", "state.1.exp_avg", names) == "state.1.exp_avg (of first.bias)"
+    path = "second.state.0.exp_avg"
+    assert _named("optimizer", path, names) == f"{path} (of second.weight)"
+    assert _named("optimizer", "first.param_groups.0.lr", names) == "first.param_groups.0.lr"

@@ -14,6 +14,7 @@ from runner.errors import did_you_mean
 TARGET = "_target_"
 PARTIAL = "_partial_"
 POSITIONAL = "_args_"
+EXTRAS = {"transformers": "huggingface", "datasets": "hub", "accelerate": "accelerate"}
 SPECIAL_KEYS = frozenset({TARGET, PARTIAL, POSITIONAL, "_recursive_", "_convert_"})
 
 
@@ -170,6 +171,9 @@ def _longest_module(parts: list[str]) -> tuple[Any, int]:
     else:
         return found, len(parts)
     if found is None:
+        if parts[0] in EXTRAS:
+            extra = EXTRAS[parts[0]]
+            raise TargetError(f"there is no module '{parts[0]}': pip install 'runner[{extra}]'")
         installed = [module.name for module in pkgutil.iter_modules()]
         raise TargetError(f"there is no module '{parts[0]}'{did_you_mean(parts[0], installed)}")
     return found, length - 1

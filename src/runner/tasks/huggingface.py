@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from runner.data.characters import Tokenizer
 from runner.data.data import Batch
 from runner.errors import ConfigError, DataError, did_you_mean
-from runner.metrics.mean import Mean
+from runner.metrics.by_name import MetricSet, Wanted
+from runner.metrics.mean import Mean, Perplexity
 from runner.metrics.metric import Metric
 from runner.tasks.labels import IGNORED, ClassLabels, Labels, TokenLabels, ValueLabels, read_tokens
 from runner.tasks.task import Predictions, StepOutput
@@ -29,6 +30,9 @@ class HuggingFace:
     - classes: one class for each sample;
     - values: numbers.
 
+    `metrics` are named as in `MetricSet` (null: the accuracy of classes); those of tokens compare
+    the most probable ones. The perplexity of tokens is always measured.
+
     The loss has to be the mean over the labels that are not -100, and weighs as many. Predictions
     are texts by `tokenizer` (without it: token numbers), or `class_names` (without them: those in
     the model's own config). `max_new_tokens` is how far `predict` goes on with a text.
@@ -40,6 +44,7 @@ class HuggingFace:
         tokenizer: Tokenizer | None = None,
         class_names: Sequence[str] | None = None,
         max_new_tokens: int = 64,
+        metrics: Wanted | None = None,
     ) -> None:
         if labels not in KINDS:
             raise ConfigError(
@@ -48,6 +53,10 @@ class HuggingFace:
             )
         self._kind = labels
         self._labels = _labels(labels, tokenizer, class_names)
+        self._metrics = MetricSet(
+            self._labels.default_metrics if metrics is None else metrics,
+            num_classes=None if class_names is None else len(class_names),
+        )
         self._tokenizer = tokenizer
         self._max_new_tokens = max_new_tokens
 
@@ -70,7 +79,8 @@ class HuggingFace:
         return StepOutput(_loss(output, count), count)
 
     def metrics(self) -> dict[str, Metric]:
-        return {"loss": Mean(), **self._labels.metrics()}
+        perplexity = {"perplexity": Perplexity()} if self._labels.are_tokens else {}
+        return {"loss": Mean(), **perplexity, **self._metrics.new()}
 
     def evaluation_step(
         self, model: nn.Module, batch: Batch, metrics: Mapping[str, Metric]
@@ -80,8 +90,7 @@ class HuggingFace:
         for name in ("loss", "perplexity"):
             if name in metrics:
                 metrics[name].update(loss, count)
-        if "accuracy" in metrics:
-            metrics["accuracy"].update(*self._labels.pairs(logits, labels))
+        self._metrics.update(metrics, *self._labels.pairs(logits, labels))
         texts, confidences = self._labels.predicted(model, logits, labels)
         return Predictions(texts, confidences, self._labels.readable(model, labels))
 

@@ -10,9 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from runner.data.characters import Tokenizer
-from runner.metrics.classification import Accuracy
-from runner.metrics.mean import Perplexity
-from runner.metrics.metric import Metric
 
 IGNORED = -100
 
@@ -24,10 +21,14 @@ class Labels(Protocol):
         """Return how many labels of each sample the model's loss is the mean of."""
         ...
 
-    def metrics(self) -> dict[str, Metric]: ...
+    @property
+    def default_metrics(self) -> Sequence[str]: ...
+
+    @property
+    def are_tokens(self) -> bool: ...  # whether exp of the loss, the perplexity, says something
 
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (predicted, label) of what counts, two tensors of one length on the host."""
+        """Return (predicted, label) of what counts, for metrics, two tensors of one length."""
         ...
 
     def predicted(
@@ -46,6 +47,9 @@ class TokenLabels:
     models, which leave the first label out of their loss.
     """
 
+    default_metrics = ()
+    are_tokens = True
+
     def __init__(self, tokenizer: Tokenizer | None, *, shift: bool) -> None:
         self._tokenizer = tokenizer
         self._shift = int(shift)
@@ -53,14 +57,11 @@ class TokenLabels:
     def counts(self, labels: Tensor) -> list[int]:
         return (labels[:, self._shift :] != IGNORED).sum(dim=1).tolist()
 
-    def metrics(self) -> dict[str, Metric]:
-        return {"perplexity": Perplexity()}
-
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        best, wanted = self._aligned(logits, labels)
-        predicted, wanted = torch.stack([best, wanted]).cpu()
+        last = logits.shape[1] - self._shift
+        wanted = labels[:, self._shift :]
         counts = wanted != IGNORED
-        return predicted[counts], wanted[counts]
+        return logits[:, :last].argmax(dim=-1)[counts], wanted[counts]
 
     def predicted(
         self, model: nn.Module, logits: Tensor, labels: Tensor | None
@@ -79,10 +80,6 @@ class TokenLabels:
         del model
         return self._texts(labels[:, self._shift :])
 
-    def _aligned(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        last = logits.shape[1] - self._shift
-        return logits[:, :last].argmax(dim=-1), labels[:, self._shift :]
-
     def _texts(self, tokens: Tensor) -> list[str]:
         rows = [[token for token in row if token != IGNORED] for row in tokens.tolist()]
         return [read_tokens(self._tokenizer, row) for row in rows]
@@ -91,20 +88,19 @@ class TokenLabels:
 class ClassLabels:
     """One class a sample: (batch,); logits (batch, classes)."""
 
+    default_metrics = ("accuracy",)
+    are_tokens = False
+
     def __init__(self, class_names: Sequence[str] | None) -> None:
         self._class_names = class_names
 
     def counts(self, labels: Tensor) -> list[int]:
         return (labels.view(len(labels)) != IGNORED).long().tolist()
 
-    def metrics(self) -> dict[str, Metric]:
-        return {"accuracy": Accuracy()}
-
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         labels = labels.view(len(labels))
-        predicted, wanted = torch.stack([logits.argmax(dim=-1), labels]).cpu()
-        counts = wanted != IGNORED
-        return predicted[counts], wanted[counts]
+        counts = labels != IGNORED
+        return logits[counts], labels[counts]
 
     def predicted(
         self, model: nn.Module, logits: Tensor, labels: Tensor | None
@@ -127,14 +123,14 @@ class ClassLabels:
 class ValueLabels:
     """Numbers for each sample: (batch,) or (batch, numbers), and logits likewise."""
 
+    default_metrics = ()
+    are_tokens = False
+
     def counts(self, labels: Tensor) -> list[int]:
         return [labels[0].numel()] * len(labels) if len(labels) else []
 
-    def metrics(self) -> dict[str, Metric]:
-        return {}
-
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return logits.reshape(labels.shape).float().cpu(), labels.float().cpu()
+        return logits.reshape(labels.shape), labels
 
     def predicted(
         self, model: nn.Module, logits: Tensor, labels: Tensor | None

@@ -14,9 +14,9 @@ from torch.nn import functional
 from runner.data.characters import Tokenizer
 from runner.data.data import Batch
 from runner.errors import ConfigError, DataError
+from runner.metrics.by_name import OF_TEXTS, MetricSet, Wanted
 from runner.metrics.mean import Mean
 from runner.metrics.metric import Metric
-from runner.metrics.text import CharacterErrorRate, WholeTextAccuracy
 from runner.tasks.labels import IGNORED
 from runner.tasks.task import Predictions, StepOutput
 
@@ -37,7 +37,8 @@ class SequenceToSequence:
     and returns logits (batch, length, tokens), as `EncoderDecoder` does. Evaluations let the model
     write by itself, up to `max_length` tokens, the most probable at each place; with
     `evaluate_with_generate` false each place sees the right ones before it, which is cheaper and
-    tells less. The loss is always that of teacher forcing.
+    tells less. The loss is always that of teacher forcing. `metrics` of texts are named as in
+    `MetricSet`.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class SequenceToSequence:
         max_length: int = 64,
         evaluate_with_generate: bool = True,
         label_smoothing: float = 0.0,
+        metrics: Wanted = ("exact_match", "cer"),
     ) -> None:
         self._tokenizer = tokenizer
         self._max_length = max_length
         self._generates = evaluate_with_generate
         self._label_smoothing = label_smoothing
+        self._metrics = MetricSet(metrics, known=OF_TEXTS)
         if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
             raise ConfigError("task.tokenizer needs a token for padding and one for the end")
         self._padding, self._end = int(tokenizer.pad_token_id), int(tokenizer.eos_token_id)
@@ -78,7 +81,7 @@ class SequenceToSequence:
         return StepOutput(self._loss(logits, batch), sum(batch["num_targets"]))
 
     def metrics(self) -> dict[str, Metric]:
-        return {"loss": Mean(), "exact_match": WholeTextAccuracy(), "cer": CharacterErrorRate()}
+        return {"loss": Mean(), **self._metrics.new()}
 
     def evaluation_step(
         self, model: nn.Module, batch: Batch, metrics: Mapping[str, Metric]
@@ -87,8 +90,7 @@ class SequenceToSequence:
         metrics["loss"].update(self._loss(logits, batch), sum(batch["num_targets"]))
         tokens = self._written(model, batch) if self._generates else logits.argmax(dim=-1)
         texts = self._texts(tokens)
-        for name in ("exact_match", "cer"):
-            metrics[name].update(texts, batch["target"])
+        self._metrics.update(metrics, texts, batch["target"])
         return Predictions(texts, [1.0] * len(texts), list(batch["target"]))
 
     def predict(self, model: nn.Module, batch: Batch) -> Predictions:

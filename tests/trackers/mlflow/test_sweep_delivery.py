@@ -455,3 +455,10 @@ def _is_alive(pid: int) -> bool:
         return False
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_name_for_runs_is_not_that_of_the_sweep(tmp_path):
+    tracker = MLflowTracker(tracking_uri="http://127.0.0.1:9", run_name="lr_0.1", tags={"a": "b"})
+    delivery = SweepDelivery(tracker, tracked_run(tmp_path / "lr"))
+    assert delivery._order.name == "lr"
+    assert delivery._order.tags == {"runner.sweep": "lr", "a": "b"}

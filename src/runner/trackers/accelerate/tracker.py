@@ -48,6 +48,7 @@ class AccelerateTracker:
         self._logging_dir = None if logging_dir is None else str(Path(logging_dir).absolute())
         self._finish_timeout_seconds = finish_timeout_seconds
         self._delivery: Delivery | None = None
+        self._problem = ""
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, run: TrackedRun) -> None:
@@ -77,7 +78,7 @@ class AccelerateTracker:
                 "all, and a resume delivers what is missing (reasons: %s)",
                 self._log_with,
                 seconds,
-                _log_of(self._delivery),
+                self._problem or _log_of(self._delivery),
             )
 
     def _launch(self) -> None:
@@ -91,7 +92,7 @@ class AccelerateTracker:
                 _ENVIRONMENT | environment,
             )
         except (OSError, TypeError) as error:
-            _log.warning("the delivery to %s did not start: %s", self._log_with, error)
+            self._problem = f"its process did not start: {error}"
 
     def _deliver_rest(self, ending: Ending) -> bool:
         """Return whether the delivery process, started again if it died, says that all arrived."""
