@@ -47,6 +47,7 @@ def test_the_page_shows_the_files_it_lists(project):
     assert files == {
         "waves.py",
         "endless_waves.py",
+        "varied_waves.py",
         "without_hydra.py",
         "turns.py",
         "own_epoch.py",
@@ -57,6 +58,7 @@ def test_the_page_shows_the_files_it_lists(project):
         "conf/experiment/waves_in_turns.yaml",
         "conf/data/waves.yaml",
         "conf/data/endless_waves.yaml",
+        "conf/data/varied_waves.yaml",
         "conf/model/waves_net.yaml",
         "conf/task/regression.yaml",
         "conf/experiment/waves.yaml",
@@ -86,6 +88,23 @@ def test_the_own_epoch_of_the_page_learns_its_curve(project):
     choices = ["+experiment=waves", "task=own_epoch", "trainer.max_epochs=25"]
     run(project, "-m", "runner", *choices, "trackers=none", "output_dir=outputs")
     assert last_values(project, "test")["error"] < 0.2
+
+
+VARIED = ("+experiment=waves", "data=varied_waves", "trainer.best_metric=evaluation.noisy.error")
+
+
+def test_the_varied_data_of_the_page_are_learned_from(project):
+    run(project, "-m", "runner", *VARIED, "trackers=none", "output_dir=outputs")
+    values = last_values(project, "evaluation")
+    assert values["clean.error"] < 0.2
+    assert values["clean.error"] < values["noisy.error"]
+
+
+@pytest.mark.slow
+def test_a_curriculum_with_several_evaluation_sets_is_verified(project):
+    # Three steps an epoch: the second stage begins at step 30.
+    few = ["data.num_points=60", "data.batch_size=16", "trackers=none"]
+    run(project, "-m", "runner", "verify-resume", *VARIED, *few, "--steps=40")
 
 
 def test_the_page_works_without_config_files(project):
