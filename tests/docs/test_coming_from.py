@@ -20,9 +20,11 @@ import yaml
 import runner
 from runner.cli.catalogue import COMMANDS
 from runner.config.locate import shipped_conf
+from runner.config.targets import locate
 from runner.config.validate import LOADER_KEYS, OPTION_NODES, TOP_LEVEL_KEYS
 from runner.facade.run import Run
 from runner.tasks import task as tasks
+from runner.training.callback import Fit
 from runner.training.loop import Result
 from tests.commands.command import call, only_run
 from tests.docs.test_readme import PERSIAN, write_picture
@@ -57,6 +59,7 @@ NAMES: dict[str, Any] = {
     **{name: getattr(runner, name) for name in dir(runner) if not name.startswith("_")},
     **{name: value for name, value in vars(tasks).items() if inspect.isclass(value)},
     "Result": Result,
+    "Fit": Fit,
 }
 
 
@@ -176,6 +179,7 @@ LITERALS = {  # values, files, metrics, names of others
     *("auto", "500 steps", "2 epochs", "logs/", "model.safetensors", "huggingface-cli upload"),
     *("train.loss", "evaluation.loss", "train.grad_norm", "state_dict()", "fit"),
     "CosineAnnealingWarmRestarts",
+    "plots/",
     "transformers.AutoModelForCausalLM.from_pretrained",
     "optimizer: {name: adamw, lr: 1e-3}",
 }
@@ -187,6 +191,8 @@ def _exists(code: str) -> bool:
         return False
     if code.startswith("python -m runner"):
         assert code.split()[3] in COMMANDS, code
+    elif code.startswith("runner."):
+        locate(code)
     elif code[0].isupper():
         _check_python(code)
     else:

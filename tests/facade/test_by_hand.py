@@ -1,5 +1,6 @@
 """Steps, epochs and evaluations by hand, beside `fit`."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from runner.config.options import Options
+from runner.data.data import Data
 from runner.errors import ConfigError
 from runner.facade.trainer import Trainer
 from runner.tasks.classification import Classification
@@ -122,8 +124,28 @@ def test_weights_are_loaded_from_a_run_and_training_begins_anew(tmp_path: Path) 
     assert run.directory is not None
     assert other.load(run.directory) is other
     assert other.evaluate(fixed_split(6)) == result.test
-    step = trainer(tmp_path, data=None).load(run.directory, step=18)
-    assert same(step.model.state_dict().keys(), run.model.state_dict().keys())
+    last = trainer(tmp_path, data=None).load(run.directory / "checkpoints" / "step_00000018")
+    assert not same(last.model.state_dict(), trainer(tmp_path).model.state_dict())
+    with pytest.raises(ConfigError, match="nowhere"):
+        last.load(tmp_path / "nowhere")
+
+
+def test_options_that_name_first_weights_count_by_hand_too(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    run.fit()
+    options = replace(tiny_options(max_grad_norm=1e-9), init_weights_from=str(run.directory))
+    hand = trainer(tmp_path, options)
+    hand.train_step(a_batch())
+    for own, first in zip(hand.model.parameters(), run.model.parameters(), strict=True):
+        assert torch.allclose(own, first, atol=1e-6)
+
+
+def test_a_learning_rate_is_found_and_the_model_left_as_it_was(tmp_path: Path) -> None:
+    hand = trainer(tmp_path)
+    before = {name: value.clone() for name, value in hand.model.state_dict().items()}
+    found = hand.find_lr(num_steps=20, start=1e-4, end=1.0)
+    assert len(found.losses) == 20
+    assert same(before, dict(hand.model.state_dict()))
 
 
 def test_a_trainer_without_data_says_so(tmp_path: Path) -> None:
@@ -183,3 +205,10 @@ def test_the_history_of_a_result_is_the_journal(tmp_path: Path) -> None:
 def test_other_data_may_be_noisy(tmp_path: Path) -> None:
     hand = trainer(tmp_path)
     assert hand.evaluate(Noisy()) == hand.evaluate(Noisy())
+
+
+def test_the_largest_batch_is_found_in_processes_of_their_own(tmp_path: Path) -> None:
+    data = Data(train=fixed_split(64))
+    found = trainer(tmp_path, data=data).find_batch_size(largest=16)
+    assert found.largest == 16
+    assert [tried.size for tried in found.tried] == [4, 8, 16]

@@ -16,7 +16,7 @@ from runner.errors import ConfigError
 from runner.facade.datasets import read_data
 from runner.facade.trainer import Trainer
 from runner.facade.watchers import read_callbacks, read_trackers
-from runner.training.callback import Callback
+from runner.training.callback import Callback, Fit
 from runner.training.callbacks.defaults import default_callbacks
 from tests.training.harness import fixed_split, tiny_options
 
@@ -134,6 +134,20 @@ def test_a_list_of_callbacks_joins_the_defaults_and_a_mapping_replaces_them() ->
     assert read_callbacks({"mine": watch}) == {"mine": watch}
     with pytest.raises(ConfigError, match="5 is no Callback"):
         read_callbacks([5])
+
+
+def test_functions_are_callbacks(tmp_path: Path) -> None:
+    told = []
+
+    def report(fit: Fit, values: dict[str, float]) -> None:
+        told.append((fit.progress.epoch, values["evaluation.loss"]))
+
+    result = trainer(tmp_path, callbacks=[report]).fit()
+    assert [epoch for epoch, _ in told] == [1, 2]
+    assert told[-1][1] == result.evaluation["loss"]
+    assert "report" in read_callbacks(report)
+    with pytest.raises(ConfigError, match="is no Callback"):
+        trainer(tmp_path, callbacks=[Callback])
 
 
 def test_trackers_come_by_name(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from runner.config.options import Options
-from runner.data.epoch import Epoch, MicroBatch
-from runner.data.loader import Loader
+from runner.config.options import LoaderOptions, Options
+from runner.data.collate import the_only_one
+from runner.data.epoch import MicroBatch
+from runner.data.loader import Loader, evaluation_loader
 from runner.errors import ConfigError
 from runner.runtime.device import move
 from runner.runtime.precision import Precision
@@ -110,7 +111,15 @@ class Judge:
 
     def measure_batch(self, batch: Any) -> dict[str, float]:
         """Return the metrics of the task on one batch, as the loader gives it."""
-        return self.measure(_OneBatch(batch))
+        _size_of(batch)  # tells what is none
+        loader = evaluation_loader(
+            [batch],
+            LoaderOptions(batch_size=1),
+            seed=self.options.seed,
+            collate=the_only_one,
+            pin_memory=False,
+        )
+        return self.measure(loader)
 
     def predict(self, *loaders: Loader) -> Predictions:
         """Return what the model says about every sample of `loaders`, in their order."""
@@ -134,33 +143,6 @@ class Judge:
     @property
     def _precision(self) -> Precision:
         return Precision(self.options.precision, self.device)
-
-
-class _OneBatch:
-    """A loader of one batch."""
-
-    num_batches = 1
-    reads_ahead = False
-
-    def __init__(self, batch: Any) -> None:
-        self._left = [_micro_batch(batch)]
-
-    @property
-    def is_over(self) -> bool:
-        return not self._left
-
-    def epoch(self, number: int, start: int = 0, state: dict[str, Any] | None = None) -> Epoch:
-        del number, start, state  # the one batch there is
-        return self
-
-    def take(self, count: int) -> list[MicroBatch]:
-        taken, self._left = self._left[:count], self._left[count:]
-        return taken
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def close(self) -> None: ...
 
 
 def _batches_of(loader: Loader) -> Iterator[MicroBatch]:

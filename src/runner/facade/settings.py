@@ -11,15 +11,19 @@ All are checked as the command line checks its config, with the same sentences.
 import dataclasses
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from runner.config.annotations import fits, name_of
+from runner.config.combinations import check_combinations
 from runner.config.options import Options
+from runner.config.threads import available_threads, threads_of_run
 from runner.config.validate import read_options
 from runner.config.written import read_mapping
 from runner.errors import ConfigError, did_you_mean
+from runner.job.place import wants_ranks
+from runner.run.directory import RunDirectory
 
 BESIDE_OPTIONS = ("optimizer", "scheduler")  # what a file of settings may say, too
 _USER_NAMES = {"loader": "data"}  # the node of the config that holds these options
@@ -43,6 +47,33 @@ def read_settings(given: object) -> Settings:
     nodes = _nested(_plain(given))
     beside = {name: nodes.pop(name, None) for name in BESIDE_OPTIONS}
     return Settings(options=_options(nodes), **beside)
+
+
+def check_options(options: Options) -> None:
+    """Raise ConfigError for options that are impossible together, or ranks that nobody started."""
+    if problems := check_combinations(options, scheduler=None):
+        raise ConfigError(*problems)
+    if wants_ranks(options):
+        count = options.hardware.num_processes
+        raise ConfigError(  # a script can only be started again
+            f"hardware.num_processes={count}: start this script as so many ranks, with "
+            f"torchrun --nproc-per-node {count} SCRIPT"
+        )
+
+
+def with_threads(options: Options, directory: RunDirectory) -> Options:
+    """Fix the number of threads, which changes the bits, as the command line does.
+
+    Ranks of a script have a launcher, which has divided the machine among them already.
+    """
+    threads = options.hardware.threads or threads_of_run(directory.config) or available_threads()
+    return replace(options, hardware=replace(options.hardware, threads=threads))
+
+
+def as_config(name: str, options: Options) -> dict[str, Any]:
+    """Return what config.yaml says: the knobs under the names that a user types."""
+    nodes = asdict(options)
+    return {"name": name, "data": nodes.pop("loader"), **nodes}
 
 
 def _plain(given: object) -> dict[str, Any]:

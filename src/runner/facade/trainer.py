@@ -18,19 +18,18 @@ Directory, journal, checkpoints, progress and MLflow are those of a run from the
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from torch import nn
 
 from runner.build.assemble import assemble
+from runner.build.first_weights import WeightsFrom
 from runner.build.optimizers import GivenOptimizer, GivenScheduler
-from runner.config.combinations import check_combinations
 from runner.config.duration import parse_optional
 from runner.config.options import Options
 from runner.config.stamp import new_stamp
-from runner.config.threads import available_threads, threads_of_run
 from runner.data.data import Data
 from runner.errors import ConfigError
 from runner.facade import accelerator as accelerators
@@ -38,12 +37,12 @@ from runner.facade import datasets
 from runner.facade.by_hand import Hand, Judge
 from runner.facade.optimizers import read_optimizer, read_scheduler
 from runner.facade.run import Run
-from runner.facade.settings import read_settings
+from runner.facade.settings import as_config, check_options, read_settings, with_threads
+from runner.facade.sized import SizedParts
 from runner.facade.tasks import read_task
 from runner.facade.watchers import read_callbacks, read_trackers
-from runner.facade.weights import read_weights
 from runner.job.fit import Job, fit
-from runner.job.place import Place, take_place, wants_ranks
+from runner.job.place import Place, take_place
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription
 from runner.runtime.launch import launch_of
@@ -55,6 +54,8 @@ from runner.trackers.tracker import Tracker
 from runner.training.callback import Callback
 from runner.training.loop import Result
 from runner.training.parts import Parts
+from runner.tuning.batch_size import BatchSizes, find_batch_size
+from runner.tuning.learning_rate import LearningRates, find_learning_rate
 
 
 class Trainer:
@@ -128,13 +129,13 @@ class Trainer:
 
         Raises Interrupted, with everything saved, when a signal asked for a stop.
         """
-        _check(self.options)
+        check_options(self.options)
         self._put_down()
         if self._runs is not None:
             self.directory = self._runs / agreed(launch_of(), new_stamp)
         assert self.directory is not None
         directory = RunDirectory(self.directory)
-        options = _with_threads(self.options, directory)
+        options = with_threads(self.options, directory)
         place = take_place(options)
         seed_everything(options.seed)
         result = fit(
@@ -142,11 +143,13 @@ class Trainer:
                 directory=directory,
                 description=JobDescription(
                     name=self._name,
-                    config=_as_config(self._name, options),
+                    config=as_config(self._name, options),
                     overrides=[],
                     command=sys.argv,
                 ),
-                build=lambda ranks: self._build(options, place, ranks, self._callbacks),
+                build=lambda ranks: self._build(
+                    options, place, ranks, self._callbacks, self._scheduler
+                ),
                 trackers=self._trackers if place.is_main else {},
                 place=place,
                 checkpoint_dir=options.checkpoint.dir,
@@ -192,24 +195,59 @@ class Trainer:
         loaders = datasets.loaders_of(what, self.data, self.options, self._device())
         return self._judge().predict(*loaders.values())
 
-    def load(self, path: str | Path, *, step: int | None = None) -> Self:
-        """Give `model` the weights of a run, its best ones or those of `step`; of a checkpoint.
+    def load(self, path: str | Path, *, strict: bool = True) -> Self:
+        """Give `model` the weights in `path`: a run, a checkpoint, a file, a name on the Hub.
 
-        Neither optimizer nor schedule are taken: what continues a run exactly is `fit` with its
-        `directory`.
+        Not `strict`: those that fit. Neither optimizer nor schedule are taken: what continues a run
+        exactly is `fit` with its `directory`. Raises ConfigError when they are not there or do not
+        fit.
         """
-        read_weights(Path(path), self.model, step=step)
+        WeightsFrom(str(path), strict=strict).load(self.model, None)
         return self
 
+    def find_lr(
+        self, *, num_steps: int = 200, start: float = 1e-7, end: float = 10.0
+    ) -> LearningRates:
+        """Return the loss of real steps at rising learning rates; `suggestion` is a good one.
+
+        Model and optimizer are afterwards what they were.
+        """
+        trainer = replace(self.options.trainer, schedule_every="step", ema_decay=None)
+        parts = self._parts(replace(self.options, trainer=trainer), scheduler=None)
+        return find_learning_rate(parts, num_steps=num_steps, start=start, end=end)
+
+    def find_batch_size(
+        self, *, largest: int = 1 << 16, memory_gib: float | None = None
+    ) -> BatchSizes:
+        """Return how real steps with ever larger batches went; `largest` is the most that fit.
+
+        Each size is tried in a process of its own, to which the pieces are pickled; one that takes
+        more than `memory_gib` is ended.
+        """
+        build = SizedParts(
+            model=self.model,
+            task=self.task,
+            data=self._training_data(),
+            optimizer=self._optimizer,
+            options=self.options,
+        )
+        start = self.options.loader.batch_size
+        return find_batch_size(build, start=start, largest=largest, memory_gib=memory_gib)
+
     def _build(
-        self, options: Options, place: Place, ranks: Ranks, callbacks: Mapping[str, Callback]
+        self,
+        options: Options,
+        place: Place,
+        ranks: Ranks,
+        callbacks: Mapping[str, Callback],
+        scheduler: GivenScheduler,
     ) -> Parts:
         return assemble(
             model=self.model,
             task=self.task,
             data=self._training_data(),
             optimizer=self._optimizer,
-            scheduler=self._scheduler,
+            scheduler=scheduler,
             callbacks=callbacks,
             options=options,
             device=place.device,
@@ -229,10 +267,15 @@ class Trainer:
                     f"a step by hand is for one process, and this is one of {launch.count}, whose "
                     "weights would go apart: use fit()"
                 )
-            place = take_place(self.options)
-            seed_everything(self.options.seed)
-            self._hand = Hand(self._build(self.options, place, ALONE, {}))
+            self._hand = Hand(self._parts(self.options, scheduler=self._scheduler))
         return self._hand
+
+    def _parts(self, options: Options, *, scheduler: GivenScheduler) -> Parts:
+        """Return the parts of a training outside of any run, by this process alone."""
+        seed_everything(options.seed)
+        parts = self._build(options, take_place(options), ALONE, {}, scheduler)
+        parts.first_weights.load(parts.model, parts.average.copy)
+        return parts
 
     def _put_down(self) -> None:
         if self._hand is not None:
@@ -251,30 +294,3 @@ def _one(key: str, argument: Any, setting: Any) -> Any:
     if argument is not None and setting is not None:
         raise ConfigError(f"{key} is given twice, as an argument and in options: leave one out")
     return setting if argument is None else argument
-
-
-def _check(options: Options) -> None:
-    """Raise ConfigError for options that are impossible together, or ranks that nobody started."""
-    if problems := check_combinations(options, scheduler=None):
-        raise ConfigError(*problems)
-    if wants_ranks(options):
-        count = options.hardware.num_processes
-        raise ConfigError(  # a script can only be started again
-            f"hardware.num_processes={count}: start this script as so many ranks, with "
-            f"torchrun --nproc-per-node {count} SCRIPT"
-        )
-
-
-def _with_threads(options: Options, directory: RunDirectory) -> Options:
-    """Fix the number of threads, which changes the bits, as the command line does.
-
-    Ranks of a script have a launcher, which has divided the machine among them already.
-    """
-    threads = options.hardware.threads or threads_of_run(directory.config) or available_threads()
-    return replace(options, hardware=replace(options.hardware, threads=threads))
-
-
-def _as_config(name: str, options: Options) -> dict[str, Any]:
-    """Return what config.yaml says: the knobs under the names that a user types."""
-    nodes = asdict(options)
-    return {"name": name, "data": nodes.pop("loader"), **nodes}

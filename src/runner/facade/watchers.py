@@ -14,6 +14,7 @@ from runner.trackers.tensorboard import TensorBoardTracker
 from runner.trackers.tracker import Tracker
 from runner.training.callback import Callback
 from runner.training.callbacks.defaults import default_callbacks
+from runner.training.callbacks.function import FunctionCallback
 
 
 def read_callbacks(given: Any) -> dict[str, Callback]:
@@ -44,6 +45,8 @@ def read_trackers(given: Any, *, name: str, output_dir: Path) -> dict[str, Track
 def _callback(given: Any) -> Callback:
     if isinstance(given, Callback):
         return given
+    if callable(given) and not isinstance(given, type):
+        return FunctionCallback(given)
     raise ConfigError(
         f"callbacks: {given!r} is no Callback: derive it from runner.Callback, or give a function"
     )
