@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, DataError
 from runner.tasks.losses import LOSSES, OF_CLASSES, Loss
 
+CLASSES = torch.tensor([1, 2])
 OUTPUT = torch.tensor([[0.2, 0.7, 0.1], [0.9, 0.3, 0.5]])
 
 
@@ -58,11 +59,35 @@ def test_numbers_are_compared_one_by_one_whatever_their_shape() -> None:
         ({"huber": {"dleta": 1}}, "task.loss.huber"),
         ({"huber": {}, "mse": {}}, "one name with its arguments"),
         (3, "a name or a function"),
+        (nn.MSELoss(reduction="sum"), "a reduction of its own"),
     ],
 )
 def test_mistakes_are_told(wrong: object, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Loss(wrong)  # type: ignore[arg-type]
+
+
+def test_shapes_that_torch_would_spread_are_told() -> None:
+    for output, target in (((6, 6), (6,)), ((6, 4), (4, 6))):
+        with pytest.raises(DataError, match="need one shape"):
+            Loss("mse")(torch.zeros(output), torch.zeros(target))
+
+
+def test_samples_that_all_count_nothing_make_no_nan() -> None:
+    loss = Loss("cross_entropy")(OUTPUT, torch.tensor([0, 1]), torch.zeros(2))
+    assert loss.item() == 0.0
+
+
+def test_what_counts_in_the_mean_of_torch_is_counted() -> None:
+    target = torch.tensor([[0, -100, 1], [2, 2, -100]])
+    assert Loss("cross_entropy").counts(target) == [2.0, 2.0]
+    weighted = Loss({"cross_entropy": {"weight": [1.0, 2.0, 4.0]}})
+    assert weighted.counts(target) == [3.0, 8.0]
+    assert weighted.counts(torch.tensor([1, 2])) == [2.0, 4.0]
+    assert Loss("cross_entropy").counts(torch.tensor([1, 2])) is None
+    assert Loss("mse").counts(target) is None
+    expected = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 4.0]))
+    assert weighted(OUTPUT, CLASSES).item() == expected(OUTPUT, CLASSES).item()
 
 
 def test_weights_need_a_loss_for_each_sample() -> None:

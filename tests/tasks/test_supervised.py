@@ -145,6 +145,22 @@ def test_the_teacher_is_not_trained() -> None:
     assert student.weight.grad is not None
 
 
+def test_the_teacher_is_built_at_the_first_step_and_draws_no_number_of_the_run() -> None:
+    built: list[nn.Module] = []
+
+    def teacher() -> nn.Module:
+        built.append(nn.Linear(2, 2))
+        return built[-1]
+
+    task = Distillation(teacher, num_classes=2)
+    task.predict(nn.Identity(), task.prepare({"input": INPUTS}))
+    assert not built
+    state = torch.get_rng_state()
+    for _ in range(2):
+        task.training_step(nn.Identity(), task.prepare((INPUTS, CLASSES)))
+    assert len(built) == 1 and torch.equal(state, torch.get_rng_state())
+
+
 def test_a_teacher_of_other_classes_is_told() -> None:
     task = Distillation(nn.Linear(2, 5), num_classes=2)
     with pytest.raises(ConfigError, match="the same classes"):

@@ -1,6 +1,6 @@
 """`Distillation`: a small model learns what a trained one says (Hinton, Vinyals and Dean 2015)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch.nn import functional
 from runner.data.data import Batch
 from runner.errors import ConfigError
 from runner.metrics.by_name import Wanted
+from runner.runtime.seeds import preserved_random_state
 from runner.tasks.classification import DEFAULT_METRICS, Classification
 from runner.tasks.supervised import WEIGHT, num_targets
 from runner.tasks.task import StepOutput
@@ -19,13 +20,14 @@ class Distillation(Classification):
     """Trains a classifier on the probabilities of `teacher` and on the true classes.
 
     loss = `alpha` x T^2 x KL(teacher || student) at temperature T + (1 - `alpha`) x cross entropy.
-    The teacher takes the same inputs and returns logits (batch, classes); it is not trained, and is
-    no part of checkpoints. Evaluations know the true classes alone.
+    The teacher, a model or what builds one at the first step, takes the same inputs and returns
+    logits (batch, classes). It is not trained, and no part of checkpoints; to read with the student
+    it is not needed. Evaluations know the true classes alone.
     """
 
     def __init__(
         self,
-        teacher: nn.Module,
+        teacher: nn.Module | Callable[[], nn.Module],
         num_classes: int | None = None,
         class_names: Sequence[str] | None = None,
         temperature: float = 4.0,
@@ -38,7 +40,8 @@ class Distillation(Classification):
             raise ConfigError(f"task.temperature must be > 0, got {temperature}")
         if not 0 <= alpha <= 1:
             raise ConfigError(f"task.alpha is a share, 0 <= alpha <= 1, got {alpha}")
-        self._teacher = teacher.eval().requires_grad_(False)
+        self._given = teacher
+        self._teacher: nn.Module | None = None
         self._temperature = temperature
         self._alpha = alpha
 
@@ -49,7 +52,7 @@ class Distillation(Classification):
         return StepOutput(loss, num_targets(batch), {"soft_loss": soft, "hard_loss": hard})
 
     def _soft_loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        teacher = self._teacher.to(logits.device)
+        teacher = self._loaded().to(logits.device)
         with torch.no_grad():
             wanted: Any = self.forward(teacher, batch)
         if wanted.shape != logits.shape:
@@ -67,3 +70,12 @@ class Distillation(Classification):
         weight = batch.get(WEIGHT)
         mean = each.mean() if weight is None else (each * weight).sum() / weight.sum()
         return mean * temperature**2
+
+    def _loaded(self) -> nn.Module:
+        if self._teacher is None:
+            given = self._given
+            if not isinstance(given, nn.Module):
+                with preserved_random_state():  # first weights are drawn, also after a resume
+                    given = given()
+            self._teacher = given.eval().requires_grad_(False)
+        return self._teacher

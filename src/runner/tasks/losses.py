@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from runner.errors import ConfigError, did_you_mean
+from runner.errors import ConfigError, DataError, did_you_mean
 
 LossFunction = Callable[
     [Any, Any], Tensor
@@ -45,6 +45,11 @@ class Loss:
 
     def __init__(self, loss: str | Mapping[str, Any] | LossFunction) -> None:
         self.name, self._function = _read(loss)
+        if getattr(self._function, "reduction", "mean") != "mean":
+            raise ConfigError(
+                f"task.loss: {type(self._function).__name__} has a reduction of its own: leave it "
+                "out, the mean is taken over the targets"
+            )
         self._each = _unreduced(self._function)
         self._modules = [f for f in (self._function, self._each) if _has_tensors(f)]
 
@@ -58,13 +63,33 @@ class Loss:
             return value if value.dim() == 0 else value.mean()
         return _weighted(self._each(output, target), weight)
 
+    def counts(self, target: Tensor) -> list[float] | None:
+        """Return how much the targets of each sample count in the mean; None: one a sample.
+
+        Of class numbers (batch, ...) on the host: those of `ignore_index` do not count, and others
+        by the weight of their class, as torch takes its mean.
+        """
+        weights = getattr(self._function, "weight", None)
+        if self.name not in OF_CLASSES or (target.dim() < 2 and weights is None):
+            return None
+        flat = target.reshape(len(target), -1)
+        counted = (flat != getattr(self._function, "ignore_index", -100)).float()
+        if weights is not None:
+            counted *= weights.cpu()[flat.clamp(min=0)]
+        return counted.sum(dim=1).tolist()
+
     def _aligned(self, output: Any, target: Any) -> tuple[Any, Any]:
-        """Give numbers the shape and type of one another: (batch, 1) is no (batch,) to torch."""
+        """Give numbers one shape and type; never spread them over one another, as torch would."""
         if isinstance(output, Tensor) and output.dtype in (torch.float16, torch.bfloat16):
             output = output.float()
-        if self.name in OF_NUMBERS and output.numel() == target.numel():
-            return output.reshape(target.shape), target.to(output.dtype)
-        return output, target
+        if self.name not in OF_NUMBERS:
+            return output, target
+        if output.shape not in (target.shape, (*target.shape, 1)):
+            raise DataError(
+                f"task.loss={self.name}: the model gives {tuple(output.shape)} and the targets are "
+                f"{tuple(target.shape)}: they are compared one by one and need one shape"
+            )
+        return output.reshape(target.shape), target.to(output.dtype)
 
 
 def _has_tensors(function: LossFunction) -> TypeGuard[nn.Module]:
@@ -78,7 +103,7 @@ def _weighted(losses: Tensor, weight: Tensor) -> Tensor:
             "loss for each sample, or leave the weights out of the data"
         )
     each = losses.reshape(len(weight), -1).mean(dim=1)
-    return (each * weight).sum() / weight.sum()
+    return (each * weight).sum() / weight.sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def _read(loss: str | Mapping[str, Any] | LossFunction) -> tuple[str | None, LossFunction]:
@@ -93,12 +118,20 @@ def _read(loss: str | Mapping[str, Any] | LossFunction) -> tuple[str | None, Los
         ((written, arguments),) = loss.items()
         name = _known(written)
         try:
-            return name, LOSSES[name](**(arguments or {}))
+            return name, LOSSES[name](**_with_tensors(arguments or {}))
         except TypeError as error:
             raise ConfigError(f"task.loss.{written}: {error}") from error
     if not callable(loss):
         raise ConfigError(f"task.loss must be a name or a function (output, target), got {loss!r}")
     return _BY_CLASS_NAME.get(type(loss).__name__), loss
+
+
+def _with_tensors(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `arguments` with the weights of classes, lists in a config, as torch wants them."""
+    return {
+        key: torch.tensor(value) if key in ("weight", "pos_weight") else value
+        for key, value in arguments.items()
+    }
 
 
 def _known(name: str) -> str:

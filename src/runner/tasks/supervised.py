@@ -13,8 +13,9 @@ from runner.metrics.metric import Metric
 from runner.tasks.losses import OF_CLASSES, Loss, LossFunction
 from runner.tasks.task import Predictions, StepOutput
 
-WEIGHT, WEIGHTS = "weight", "weights"  # of the samples: on the device, and as numbers on the host
-_NO_INPUTS = ("target", WEIGHT, WEIGHTS)
+WEIGHT = "weight"  # of each sample
+COUNTS = "num_targets"  # of each sample, a list that stays on the host: what it adds to the mean
+_NO_INPUTS = ("target", WEIGHT, COUNTS)
 
 
 class Supervised:
@@ -37,9 +38,10 @@ class Supervised:
     def prepare(self, batch: Any) -> Batch:
         """Turn what the loader gives into {"input", "target", ...}, on the host."""
         named = _named(batch)
+        counts = self.loss.counts(named["target"]) if "target" in named else None
         if WEIGHT in named:
-            named[WEIGHTS] = named[WEIGHT].tolist()
-        return named
+            counts = named[WEIGHT].tolist()
+        return named if counts is None else {**named, COUNTS: counts}
 
     def forward(self, model: nn.Module, batch: Batch) -> Any:
         """Return the output of `model` for `batch`."""
@@ -93,7 +95,7 @@ def with_values(
 
 def num_targets(batch: Batch) -> float:
     """Return how much the samples of a batch count together."""
-    return sum(batch[WEIGHTS]) if WEIGHTS in batch else len(batch["target"])
+    return sum(batch[COUNTS]) if COUNTS in batch else len(batch["target"])
 
 
 def texts_of(values: Tensor) -> list[str]:
