@@ -38,6 +38,31 @@ RECIPES = [
         bound=(">=", 0.95),
     ),
     Recipe(
+        experiment="regression",
+        overrides=("trainer.max_epochs=15",),
+        metric="r2",
+        bound=(">=", 0.95),
+    ),
+    Recipe(
+        experiment="vae",
+        overrides=("trainer.max_epochs=20",),
+        metric="reconstruction",
+        bound=("<=", 0.03),  # of the mean picture: 0.07
+    ),
+    Recipe(
+        experiment="distillation",
+        overrides=("trainer.max_epochs=20",),
+        metric="accuracy",
+        bound=(">=", 0.9),
+        teacher="digits",
+    ),
+    Recipe(
+        experiment="gan",
+        metric="frechet_distance",
+        bound=("<=", 10.0),  # of other real digits: 2.6; of noise: 67
+        split="evaluation",
+    ),
+    Recipe(
         experiment="causal_lm",
         metric="perplexity",
         bound=("<=", 1.6),  # of characters; that of the grammar itself is about 1.35

@@ -9,6 +9,7 @@ SHIPPED_GROUPS = (
     "data",
     "task",
     "optimizer",
+    "parameters",
     "scheduler",
     "precision",
     "hardware",
