@@ -21,7 +21,7 @@ COMMANDS = [
 VARIANTS = [
     command
     for command in COMMANDS
-    if len(command) > 1 and not any("FOLDER" in word for word in command)
+    if len(command) > 1 and not any("FOLDER" in word or "RUN_DIR" in word for word in command)
 ]
 
 
