@@ -49,6 +49,8 @@ def test_the_page_shows_the_files_it_lists(project):
         "endless_waves.py",
         "varied_waves.py",
         "without_hydra.py",
+        "smooth.py",
+        "conf/task/smooth.yaml",
         "turns.py",
         "own_epoch.py",
         "conf/model/waves_parts.yaml",
@@ -75,6 +77,13 @@ def test_the_iterable_dataset_of_the_page_is_learned_from(project):
     more = ["scheduler=constant", "trackers=none", "output_dir=outputs"]
     run(project, "-m", "runner", "+experiment=waves", *choices, *more)
     assert last_values(project, "evaluation")["error"] < 0.25
+
+
+def test_the_loss_of_the_page_is_learned_from_and_logs_one_more_value(project):
+    choices = ["+experiment=waves", "task=smooth", "trainer.best_metric=evaluation.mae"]
+    run(project, "-m", "runner", *choices, "trackers=none", "output_dir=outputs")
+    assert last_values(project, "test")["mae"] < 0.2
+    assert last_values(project, "train")["size"] > 0
 
 
 def test_the_optimizers_of_the_page_take_turns(project):
