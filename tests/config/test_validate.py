@@ -22,7 +22,11 @@ def test_the_default_config_is_typed_and_resolved() -> None:
     assert isinstance(config, RunConfig)
     assert config.options.trainer.max_epochs == 20
     assert config.loader.batch_size == 64
-    assert config.data == {"_target_": "runner.data.digits.digits", "split_seed": 0, "normalize": True}
+    assert config.data == {
+        "_target_": "runner.data.digits.digits",
+        "split_seed": 0,
+        "normalize": True,
+    }
     assert config.model["num_classes"] == 10
     assert config.scheduler is None
     assert config.frozen["model"]["num_classes"] == "${task.num_classes}"

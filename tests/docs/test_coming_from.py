@@ -25,7 +25,7 @@ from runner.config.validate import LOADER_KEYS, OPTION_NODES, TOP_LEVEL_KEYS
 from runner.facade.run import Run
 from runner.tasks import task as tasks
 from runner.training.callback import Fit
-from runner.training.loop import Result
+from runner.training.result import Result
 from tests.commands.command import call, only_run
 from tests.docs.test_readme import PERSIAN, write_picture
 

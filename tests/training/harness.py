@@ -22,8 +22,8 @@ from runner.runtime.device import prepare_hardware
 from runner.runtime.seeds import seed_everything
 from runner.tasks.classification import Classification
 from runner.training.callback import Callback, Fit
-from runner.training.loop import Result
 from runner.training.parts import Parts
+from runner.training.result import Result
 
 CPU = torch.device("cpu")
 

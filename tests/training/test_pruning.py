@@ -21,7 +21,7 @@ from runner.run.status import Status, read_status
 from runner.sweeps.search import judge
 from runner.sweeps.search.pruning import Pruning
 from runner.training.callback import Callback, Fit
-from runner.training.loop import Result
+from runner.training.result import Result
 from tests.sweeps.search.studies import judged_by, scores_in, study_of
 from tests.training.harness import (
     StopAt,

@@ -52,8 +52,8 @@ from runner.runtime.seeds import seed_everything
 from runner.tasks.task import Predictions, Task
 from runner.trackers.tracker import Tracker
 from runner.training.callback import Callback
-from runner.training.loop import Result
 from runner.training.parts import Parts
+from runner.training.result import Result
 from runner.tuning.batch_size import BatchSizes, find_batch_size
 from runner.tuning.learning_rate import LearningRates, find_learning_rate
 

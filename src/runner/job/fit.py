@@ -37,8 +37,9 @@ from runner.runtime.seeds import mix, seed_everything
 from runner.runtime.signals import StopRequests
 from runner.runtime.watchdog import Watchdog, patience_seconds
 from runner.trackers.tracker import TrackedRun, Tracker
-from runner.training.loop import Result, TrainingLoop
+from runner.training.loop import TrainingLoop
 from runner.training.parts import Parts
+from runner.training.result import Result
 
 _log = logging.getLogger(__name__)
 

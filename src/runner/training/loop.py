@@ -22,7 +22,7 @@ several ranks every one of them tells this story: only what `Ranks` and `Agreeme
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from runner.checkpoint.store import CheckpointStore
 from runner.config.duration import parse_optional
@@ -43,13 +43,15 @@ from runner.training.cadence import is_due
 from runner.training.callback import Fit
 from runner.training.evaluation import Evaluator
 from runner.training.events import Events
-from runner.training.health import Health, NonfiniteError
+from runner.training.health import Health
+from runner.training.keeping import Keeping
 from runner.training.limits import Limits
 from runner.training.newest import NewestValues
 from runner.training.parts import Parts
 from runner.training.position import TrainingData
 from runner.training.progress import Progress
 from runner.training.recorder import Recorder
+from runner.training.result import Result
 from runner.training.saving import CALLBACK_PREFIX, Saver
 from runner.training.scores import Scores
 from runner.training.speed import Speedometer
@@ -58,23 +60,6 @@ from runner.training.steps import step_for
 from runner.training.window import Rows, Window
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """What came of a training: the best score (of `trainer.best_metric`) and the last values.
-
-    `history` has every logged value as (step, value) pairs, {"train.loss": [...], ...}: `Trainer`
-    reads it from the journal.
-    """
-
-    step: int
-    score: float | None
-    best_step: int | None
-    is_pruned: bool = False  # ended early: it fell behind other runs of a search
-    evaluation: dict[str, float] = field(default_factory=dict)
-    test: dict[str, float] = field(default_factory=dict)
-    history: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
 
 class TrainingLoop:
@@ -110,8 +95,6 @@ class TrainingLoop:
         self._evaluate_every = parse_optional(
             trainer.evaluate_every if self._can_evaluate else None
         )
-        self._save_every = parse_optional(checkpoint.every)
-        self._keep_every = checkpoint.keep_every_steps
         self._data = TrainingData(parts.loaders["train"], self._progress)
         self._speed = Speedometer()
         self._step = step_for(
@@ -151,6 +134,15 @@ class TrainingLoop:
             ranks=parts.ranks,
             sync_journal=self._recorder.sync,
             beat=beat,
+        )
+        self._keeping = Keeping(
+            self._saver,
+            checkpoint,
+            health=self._health,
+            progress=self._progress,
+            agreement=self._agreement,
+            step=self._step,
+            ranks=parts.ranks,
         )
         self._restored_step: int | None = None
         self._is_pruned = False
@@ -199,7 +191,7 @@ class TrainingLoop:
             self._saver.finish()
             raise
         except Exception as error:
-            self._save_after(error)
+            self._keeping.save_after(error)
             raise
         finally:
             self._close_loaders()
@@ -283,8 +275,8 @@ class TrainingLoop:
         if self._progress.told_epochs < self._progress.epoch:
             self._progress.told_epochs = self._progress.epoch
             self._events.tell("on_epoch_end", self._newest.values)
-        if self._progress.wants_save or self._is_save_due(since_save):
-            self._save(planned=True)
+        if self._keeping.is_due(since_save):
+            self._keeping.save(planned=True)
 
     def _finish(self) -> None:
         self._health.check(self._saver, self._progress)
@@ -292,7 +284,7 @@ class TrainingLoop:
         wants_evaluation = self._options.evaluate_at_end and self._can_evaluate
         if wants_evaluation and not self._progress.is_evaluated:
             self._evaluate()
-        self._save(planned=True)
+        self._keeping.save(planned=True)
         self._saver.wait_for_last(self._progress.step, evaluations=self._progress.evaluations)
         self._tell_of_checkpoints()
         if self._options.test_at_end and in_split(self._parts.loaders, "test"):
@@ -305,7 +297,7 @@ class TrainingLoop:
     def _stop(self) -> None:
         """Save and leave, if a stop was asked for."""
         if self._agreement.is_to_stop and self._agreement.may_save:
-            self._save(planned=False)
+            self._keeping.save(planned=False)
         self._agreement.obey()
 
     def _evaluate(self) -> None:
@@ -316,7 +308,7 @@ class TrainingLoop:
                 "evaluation", self._parts.average.model, step=self._progress.step
             )
         except Interrupted:  # given up: the next job does it again
-            self._save(planned=False)
+            self._keeping.save(planned=False)
             raise
         self._step.stage = Stage.UPDATING
         self._progress.evaluations += 1
@@ -352,43 +344,6 @@ class TrainingLoop:
         if self._scores.are_worth_saving("train", rows["train"]):
             self._progress.wants_save = True
         return rows
-
-    def _is_save_due(self, seconds_since_save: float) -> bool:
-        step = self._progress.step
-        if self._keep_every is not None and step > 0 and step % self._keep_every == 0:
-            return True
-        return is_due(self._save_every, self._progress, seconds_since_last=seconds_since_save)
-
-    def _save(self, *, planned: bool) -> None:
-        """Save; not what a loss that is no number has spoilt."""
-        if planned:
-            self._progress.wants_save = False
-            self._health.check(self._saver, self._progress)
-        elif not self._health.is_sound():
-            _log.error("not saved step=%d: the loss is no number", self._progress.step)
-            return
-        self._saver.save(
-            self._progress.step, evaluations=self._progress.evaluations, planned=planned
-        )
-
-    def _save_after(self, error: Exception) -> None:
-        """Save the last boundary after an error, where this process knows it to be whole."""
-        try:
-            if self._can_save_after(error):
-                self._save(planned=False)
-            self._saver.wait()
-        except Exception:  # what ended the training is what the user is to hear of
-            _log.exception("nothing could be saved after the error that follows")
-
-    def _can_save_after(self, error: Exception) -> bool:
-        if self._parts.ranks.are_several or not self._agreement.may_save:
-            return False  # the other ranks stand elsewhere; or the directory is another job's
-        if isinstance(error, NonfiniteError) or self._step.stage is Stage.UPDATING:
-            _log.warning("not saved step=%d: the newest checkpoint counts", self._progress.step)
-            return False
-        if self._step.stage is Stage.COMPUTING:
-            self._step.go_back()
-        return True
 
     def _close_loaders(self) -> None:
         for loader in self._parts.loaders.values():
