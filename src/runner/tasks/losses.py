@@ -51,6 +51,7 @@ class Loss:
                 "out, the mean is taken over the targets"
             )
         self._each = _unreduced(self._function)
+        self._class_weights: Tensor | None = getattr(self._function, "weight", None)
         self._modules = [f for f in (self._function, self._each) if _has_tensors(f)]
 
     def __call__(self, output: Any, target: Any, weight: Tensor | None = None) -> Tensor:
@@ -69,8 +70,8 @@ class Loss:
         Of class numbers (batch, ...) on the host: those of `ignore_index` do not count, and others
         by the weight of their class, as torch takes its mean.
         """
-        weights = getattr(self._function, "weight", None)
-        if self.name not in OF_CLASSES or (target.dim() < 2 and weights is None):
+        weights = self._class_weights
+        if (target.dim() < 2 and weights is None) or self.name not in OF_CLASSES:
             return None
         flat = target.reshape(len(target), -1)
         counted = (flat != getattr(self._function, "ignore_index", -100)).float()

@@ -1,6 +1,6 @@
 """`Supervised`: any module, any loss; the base of tasks that learn from inputs and targets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -106,6 +106,8 @@ def texts_of(values: Tensor) -> list[str]:
 
 
 def _named(batch: Any) -> dict[str, Any]:
+    if isinstance(batch, list | tuple) and 2 <= len(batch) <= 3:
+        return dict(zip(("input", "target", WEIGHT), batch, strict=False))
     if isinstance(batch, Mapping):
         named = dict(batch)
         if "image" in named and "input" not in named:
@@ -115,8 +117,6 @@ def _named(batch: Any) -> dict[str, Any]:
         return named
     if isinstance(batch, Tensor):
         return {"input": batch}
-    if isinstance(batch, Sequence) and 2 <= len(batch) <= 3:
-        return dict(zip(("input", "target", WEIGHT), batch, strict=False))
     raise DataError(
         "task: a batch must be (inputs, targets), (inputs, targets, weights) or a mapping with "
         f"`target`, got a {type(batch).__name__}: let data.collate make one"

@@ -26,7 +26,8 @@ class Boundary:
     def mark(self) -> None:
         """Remember this boundary; takes a microsecond, and more with buffers."""
         self._host = self._state_of_host()
-        self._cuda = [torch.cuda.get_rng_state(gpu) for gpu in self._gpus]
+        if self._gpus:
+            self._cuda = [torch.cuda.get_rng_state(gpu) for gpu in self._gpus]
         for kept, buffers in zip(self._kept, self._buffers, strict=True):
             torch._foreach_copy_(kept, buffers)  # type: ignore[attr-defined]
 

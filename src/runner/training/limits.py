@@ -29,7 +29,7 @@ class Limits:
                 return f"{end} done"
         if self._patience is not None and best.evaluations_since >= self._patience:
             return f"no better score in {self._patience} evaluations"
-        if self._has_reached(best.value):
+        if self._target is not None and self._has_reached(self._target, best.value):
             return f"the score has reached {self._target:g}"
         return None
 
@@ -37,7 +37,5 @@ class Limits:
         """Return whether the warm-up of early stopping is over."""
         return has_passed(self._warmup, progress)
 
-    def _has_reached(self, value: float | None) -> bool:
-        if self._target is None or value is None:
-            return False
-        return self._sign * (value - self._target) <= 0
+    def _has_reached(self, target: float, value: float | None) -> bool:
+        return value is not None and self._sign * (value - target) <= 0
