@@ -28,7 +28,8 @@ WRONG = {
     "typo in a member of a group": (
         ["optimizer=adamm"],
         "optimizer=adamm: there is no such optimizer - did you mean 'adam'? "
-        "(there are adam, adamw, sgd)",
+        "(there are adadelta, adafactor, adagrad, adam, adamax, adamw, gan, nadam, radam, "
+        "rmsprop, sgd)",
     ),
     "wrong type": (
         ["trainer.max_epochs=many"],

@@ -46,7 +46,7 @@ def test_the_readme_names_the_keys_that_may_change_on_resume() -> None:
 def test_the_readme_shows_each_kind_of_command() -> None:
     assert COMMANDS[:2] == ["scripts/run +experiment=plate_ocr", "scripts/test"]
     assert len(LOOKING) == 3
-    assert len(TRAINING) == 8
+    assert len(TRAINING) == 9
 
 
 def test_the_launcher_of_the_readme_is_a_tested_one() -> None:

@@ -50,10 +50,12 @@ def test_epochs_by_hand_are_those_of_a_run(tmp_path: Path) -> None:
 
 
 def test_a_schedule_of_epochs_goes_on_by_hand(tmp_path: Path) -> None:
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    model = nn.Linear(8, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     hand = trainer(
         tmp_path,
         tiny_options(schedule_every="epoch"),
+        model=model,
         optimizer=optimizer,
         scheduler={"name": "step", "step_size": 1, "gamma": 0.5},
     )

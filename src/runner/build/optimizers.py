@@ -55,6 +55,13 @@ def with_a_row_each_epoch(options: Options) -> Options:
 def _built(given: OneOptimizer, model: nn.Module, options: ParameterOptions) -> Optimizer:
     if not isinstance(given, Optimizer):
         return optimizer_of(given, model, options)
+    own = {p for group in given.param_groups for p in group["params"]}
+    if own.isdisjoint(model.parameters()):
+        raise ConfigError(
+            f"optimizer: this {type(given).__name__} has none of the model's parameters, and would "
+            "train nothing: make it of model.parameters(), or give a factory, such as "
+            "partial(AdamW, lr=...)"
+        )
     if has_groups(options):
         raise ConfigError(
             "parameters.* divides the parameters among groups of an optimizer that is made for "

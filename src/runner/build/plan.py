@@ -11,6 +11,7 @@ from runner.data.data import in_split
 from runner.data.lengths import Lengths
 from runner.data.loader import Loader
 from runner.errors import ConfigError, did_you_mean
+from runner.metrics.metric import Metric
 from runner.optim.optimization import (
     Schedule,
     SchedulerFactory,
@@ -19,6 +20,8 @@ from runner.optim.optimization import (
 )
 from runner.optim.optimizers import SINGLE, Optimizers, Schedules, by_name
 from runner.tasks.task import Task
+
+_DEFAULT_METRIC = TrainerOptions().best_metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +88,17 @@ def check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Load
     datasets = in_split(loaders, "evaluation")
     if split == "evaluation" and options.patience is not None and not datasets:
         raise ConfigError("trainer.patience needs an evaluation split, which data does not have")
+    if split == "evaluation" and not datasets and options.best_metric != _DEFAULT_METRIC:
+        raise ConfigError(
+            f"trainer.best_metric={options.best_metric} needs an evaluation split, which data does "
+            "not have: give one, or a metric of training such as train.loss"
+        )
     metrics = task.metrics()
     known = [f"{name}.{of}" for name in datasets.values() for of in metrics]
-    if split != "evaluation" or not datasets or options.best_metric in known:
+    if split != "evaluation" or not datasets:
+        return
+    if options.best_metric in known:
+        _check_mode(options, metrics[options.best_metric.rpartition(".")[2]])
         return
     if metric in metrics:  # such as the default, evaluation.loss
         raise ConfigError(
@@ -98,6 +109,14 @@ def check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Load
         f"trainer.best_metric={options.best_metric}: the task measures {', '.join(known)}"
         f"{did_you_mean(options.best_metric, known)}"
     )
+
+
+def _check_mode(options: TrainerOptions, metric: Metric) -> None:
+    if options.best_mode == "min" and getattr(metric, "larger_is_better", False):
+        raise ConfigError(
+            f"trainer.best_metric={options.best_metric} is better when it is larger: give "
+            "trainer.best_mode=max too"
+        )
 
 
 def check_plan(

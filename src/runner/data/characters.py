@@ -7,6 +7,7 @@ from runner.errors import DataError
 
 PADDING, BEGIN, END = 0, 1, 2  # symbol i of the alphabet is token i + 3
 NUM_SPECIAL = 3
+_SHORT = 100  # characters
 
 
 class Tokenizer(Protocol):
@@ -48,7 +49,8 @@ class Characters:
             tokens = [self._token_of[symbol] for symbol in text]
         except KeyError as error:
             raise DataError(
-                f"text '{text}' holds {error}, which is not in the alphabet '{self.alphabet}'"
+                f"{_place(text, error.args[0])} holds {error}, which is not in the alphabet "
+                f"{self.alphabet!r}"
             ) from None
         return [BEGIN, *tokens, END] if add_special_tokens else tokens
 
@@ -59,3 +61,9 @@ class Characters:
             self.alphabet[token - NUM_SPECIAL] if token >= NUM_SPECIAL else special
             for token in token_ids
         )
+
+
+def _place(text: str, symbol: str) -> str:
+    """Return where `symbol` stands: the text if it is short, else the line of it."""
+    before = text[: text.index(symbol)]
+    return f"text '{text}'" if len(text) < _SHORT else f"line {before.count(chr(10)) + 1}"

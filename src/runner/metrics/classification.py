@@ -12,6 +12,8 @@ AVERAGES = ("macro", "micro", "weighted")
 class Accuracy(Sums):
     """The share of predictions that equal their targets, of however many classes."""
 
+    larger_is_better = True
+
     def __init__(self) -> None:
         super().__init__("right", "all")
 
@@ -27,6 +29,8 @@ class Accuracy(Sums):
 
 class TopKAccuracy(Sums):
     """The share of targets among the `k` classes with the largest logits."""
+
+    larger_is_better = True
 
     def __init__(self, k: int = 5) -> None:
         super().__init__("right", "all")
@@ -47,6 +51,8 @@ class TopKAccuracy(Sums):
 
 class ConfusionMatrix:
     """Counts of (target, predicted) pairs; subclasses say what figure to compute from them."""
+
+    larger_is_better = True
 
     def __init__(self, num_classes: int) -> None:
         self._num_classes = num_classes

@@ -10,6 +10,8 @@ class Metric(Protocol):
 
     `state()` is a float64 tensor of sums: adding the states of two ranks gives the state of one
     process that had seen both parts, so the value over ranks equals that of one process.
+
+    `larger_is_better = True` on the class says so of scores such as accuracy.
     """
 
     def update(self, *args: Any, **kwargs: Any) -> None: ...

@@ -48,6 +48,8 @@ class RootMeanSquaredError(MeanSquaredError):
 class R2(Sums):
     """The share of the targets' variance that is predicted: 1 - squared errors / variance."""
 
+    larger_is_better = True
+
     def __init__(self) -> None:
         super().__init__("errors", "targets", "squares", "count")
 

@@ -41,6 +41,8 @@ class WordErrorRate(CharacterErrorRate):
 class WholeTextAccuracy:
     """The share of texts predicted without any mistake."""
 
+    larger_is_better = True
+
     def __init__(self) -> None:
         self._right = 0
         self._texts = 0

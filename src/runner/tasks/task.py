@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeGuard
 from torch import Tensor, nn
 
 from runner.data.data import Batch
+from runner.errors import RunError
 from runner.metrics.metric import Metric
 
 TRAINING_METHODS = ("training_step", "alternating_step", "training_epoch")
@@ -46,6 +47,14 @@ class Predictions:
 
 
 NOTHING = Predictions([], [], [])  # of no sample
+
+
+def no_step_output(task: object, method: str, given: object) -> RunError:
+    """Return what to raise when a task's step `given` something else than a `StepOutput`."""
+    return RunError(
+        f"{type(task).__name__}.{method} returned a {type(given).__name__}: it has to return "
+        "StepOutput(loss, num_targets), the mean loss (a tensor) and of how many targets it is"
+    )
 
 
 class Update(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from runner.data.epoch import MicroBatch
-from runner.tasks.task import AlternatingTask
+from runner.tasks.task import AlternatingTask, StepOutput, no_step_output
 from runner.training.averages import Averages
 from runner.training.boundary import Boundary
 from runner.training.buffers import BufferSync
@@ -39,6 +39,8 @@ class AlternatingStep:
         self._updates.begin(micro)
         with parts.precision.autocast():
             output = self._task.alternating_step(parts.model, batch, self._updates)  # type: ignore[arg-type]
+        if not isinstance(output, StepOutput):
+            raise no_step_output(self._task, "alternating_step", output)
         if micro.counts:
             values = {"loss": output.loss, **output.values}
             self._averages.add(values, weight=output.num_targets)

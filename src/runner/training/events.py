@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from runner.errors import RunError
+from runner.errors import ConfigError, RunError, did_you_mean
 from runner.training.callback import Callback, Fit
 
 _log = logging.getLogger(__name__)
@@ -19,6 +19,8 @@ class Events:
 
     def __init__(self, callbacks: Mapping[str, Callback], fit: Fit) -> None:
         self._fit = fit
+        for name, callback in callbacks.items():
+            _refuse_unknown_events(name, callback)
         self._listeners: dict[str, list[tuple[str, Callable[..., None]]]] = {}
         for event in (name for name in vars(Callback) if name.startswith("on_")):
             self._listeners[event] = [
@@ -54,6 +56,17 @@ class Events:
                 failed.append(CallbackError(_sentence(name, "on_fit_end", error)))
         if failed and outcome == "completed":
             raise failed[0]
+
+
+def _refuse_unknown_events(name: str, callback: Callback) -> None:
+    """Raise ConfigError for a method that is called like an event and would never be called."""
+    for method in dir(callback):
+        if method.startswith("on_") and not hasattr(Callback, method):
+            known = [event for event in vars(Callback) if event.startswith("on_")]
+            raise ConfigError(
+                f"callbacks.{name}.{method}: there is no event of that name"
+                f"{did_you_mean(method, known)}; there are {', '.join(known)}"
+            )
 
 
 def _hears(callback: Callback, event: str) -> bool:

@@ -239,6 +239,8 @@ class TrainingLoop:
             self._events.tell("on_step_end")
             self._settle()
         _log.info("training ended step=%d: %s", progress.step, reason)
+        if self._restored_step == progress.step and not self._is_pruned:
+            _log.info("nothing was left to train (%s): a longer run needs a higher limit", reason)
 
     def _end(self) -> str | None:
         if self._is_pruned:

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from runner.data.data import Batch
 from runner.data.epoch import MicroBatch
-from runner.tasks.task import StepTask
+from runner.tasks.task import StepOutput, StepTask, no_step_output
 from runner.training.averages import Averages
 from runner.training.boundary import Boundary
 from runner.training.buffers import BufferSync
@@ -132,6 +132,8 @@ class TrainingStep:
         parts = self._parts
         with parts.precision.autocast():
             output = self._task.training_step(parts.model, batch)
+        if not isinstance(output, StepOutput):
+            raise no_step_output(self._task, "training_step", output)
         loss = output.loss
         if is_weighted:
             loss = loss * (output.num_targets if counts else 0)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from runner.data.epoch import MicroBatch
-from runner.errors import RunError
+from runner.errors import RunError, did_you_mean
 from runner.optim.optimizers import SINGLE, by_name
 from runner.tasks.task import Update
 from runner.training.averages import Averages
@@ -26,7 +26,16 @@ class Updates(Mapping[str, Update]):
         }
 
     def __getitem__(self, name: str) -> Update:
+        if name not in self._updates:
+            hint = did_you_mean(name, self._updates)
+            raise RunError(
+                f"update['{name}']: there is no optimizer of that name{hint}; there are "
+                f"{', '.join(self._updates)}"
+            )
         return self._updates[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._updates
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._updates)

@@ -7,7 +7,7 @@ falls, then explodes. A good rate is where it falls most steeply.
 import csv
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +29,9 @@ _RUNNING = 0.9  # of the running mean by which an explosion is seen
 class LearningRates:
     """The loss at each learning rate; `smoothed` is the mean with its neighbours."""
 
-    rates: list[float]
-    losses: list[float]
-    smoothed: list[float]
+    rates: list[float] = field(repr=False)
+    losses: list[float] = field(repr=False)
+    smoothed: list[float] = field(repr=False)
     suggestion: float | None  # None: the loss fell nowhere
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:

@@ -62,6 +62,7 @@ class SystemMonitor(Callback):
         machine = _Machine(device)
         while not self._is_over.wait(self._every_seconds):
             self._measured.append(machine.measure())
+        self._measured.append(machine.measure())  # the rest, which is all of a short run
 
 
 class _Machine:

@@ -14,9 +14,12 @@ class Spirals(Supervised):
     is done as for any other pairs of input and target.
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        loss = {"cross_entropy": {"label_smoothing": label_smoothing}}
-        super().__init__(loss, metrics=["accuracy"])
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        metrics: dict[str, Any] | tuple[str, ...] | list[str] = ("accuracy",),
+    ) -> None:
+        super().__init__({"cross_entropy": {"label_smoothing": label_smoothing}}, metrics)
 
     def forward(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
         return model(batch["input"])
