@@ -83,8 +83,9 @@ def check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Load
     """Raise ConfigError if the metric to choose the best step by will not be measured."""
     split, _, metric = options.best_metric.partition(".")
     datasets = in_split(loaders, "evaluation")
-    if split == "evaluation" and options.patience is not None and not datasets:
-        raise ConfigError("trainer.patience needs an evaluation split, which data does not have")
+    for knob in ("patience", "target_score"):
+        if split == "evaluation" and getattr(options, knob) is not None and not datasets:
+            raise ConfigError(f"trainer.{knob} needs an evaluation split, which data does not have")
     metrics = task.metrics()
     known = [f"{name}.{of}" for name in datasets.values() for of in metrics]
     if split != "evaluation" or not datasets or options.best_metric in known:
