@@ -53,8 +53,8 @@ class Epochs(Classification):
         for number, batch in enumerate(batches, start=1):
             for one in update.values():
                 loss = functional.cross_entropy(_joined(model)(batch["input"]), batch["target"])
-                one(loss)
-            losses.append(loss.detach())
+                mean = one(loss)
+            losses.append(mean)
             if number == self._most:
                 break
         return {"loss": torch.stack(losses).mean(), "batches": torch.tensor(float(len(losses)))}

@@ -5,10 +5,19 @@ from pathlib import Path
 import pytest
 
 from runner.config.options import TrainerOptions
+from runner.errors import ConfigError
 from runner.training.best import Best
 from runner.training.limits import Limits
 from runner.training.progress import Progress
-from tests.training.harness import final_state, journal_of, same, tiny_options, train
+from tests.training.harness import (
+    final_state,
+    journal_of,
+    same,
+    tiny_data,
+    tiny_options,
+    tiny_parts,
+    train,
+)
 
 
 @pytest.mark.parametrize(("mode", "over"), [("min", 0.2), ("max", 0.4)])
@@ -32,3 +41,8 @@ def test_a_run_ends_at_its_target_and_goes_on_with_another(tmp_path: Path) -> No
     assert ended.step == first < 18
     assert train(tmp_path / "run", tiny_options(**scores)).step == 18
     assert same(final_state(tmp_path / "run")[0], final_state(tmp_path / "whole")[0])
+
+
+def test_a_target_that_nothing_measures_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"trainer.target_score needs an evaluation split"):
+        tiny_parts(tiny_options(target_score=0.5), data=tiny_data(evaluation=None))

@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch import nn
 
+from runner.build.optimizers import check_optimizer
 from runner.config.options import Options
 from runner.data.data import Batch
 from runner.errors import ConfigError, Interrupted
+from runner.tasks.classification import Classification
 from tests.data.streams import Samples
 from tests.training.alternations import Epochs, options, turns
 from tests.training.harness import (
@@ -182,6 +184,18 @@ def test_what_does_not_go_with_it_is_one_sentence() -> None:
     ):
         with pytest.raises(ConfigError, match=f"{knob}={value} does not go with Epochs"):
             tiny_parts(options(**{knob: value}), **{**ONE, "task": Epochs()})
+
+
+def test_a_split_evaluated_at_once_and_sharding_are_refused_together() -> None:
+    class Whole(Classification):
+        def evaluation_epoch(self, model: nn.Module, batches: Any, metrics: Any) -> None: ...
+
+    plain = options()
+    how = replace(plain, hardware=replace(plain.hardware, sharding="fsdp"))
+    optimizer = partial(torch.optim.SGD, lr=0.1)
+    check_optimizer(optimizer, Classification(num_classes=3), nn.Linear(8, 3), how)
+    with pytest.raises(ConfigError, match="does not go with Whole.evaluation_epoch"):
+        check_optimizer(optimizer, Whole(num_classes=3), nn.Linear(8, 3), how)
 
 
 def test_empty_epochs_are_refused() -> None:

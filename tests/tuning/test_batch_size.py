@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from runner.errors import RunError
+from runner.data.batches import Batches
+from runner.errors import ConfigError, RunError
 from runner.training.parts import Parts
 from runner.tuning.batch_size import find_batch_size, measure, search
 from tests.commands.command import call
-from tests.training.harness import tiny_options, tiny_parts
+from tests.training.harness import tiny_data, tiny_options, tiny_parts
 
 
 class Hungry(nn.Module):
@@ -69,6 +70,19 @@ def test_out_of_memory_is_the_end() -> None:
     assert [tried.size for tried in found.tried] == [4, 8, 16, 12, 10, 11]
     assert {tried.size for tried in found.tried if not tried.fits} == {12, 16}
     assert all(tried.samples_per_second > 0 for tried in found.tried if tried.fits)
+
+
+def test_nothing_larger_than_allowed_is_tried() -> None:
+    found = find_batch_size(hungry, start=8, largest=2)
+    assert [tried.size for tried in found.tried] == [2]
+
+
+def test_ready_made_batches_have_the_size_they_have() -> None:
+    batches = [(torch.zeros(2, 8), torch.zeros(2, dtype=torch.long))]
+    data = tiny_data(train=Batches(batches))
+    parts = tiny_parts(tiny_options(), data=data, scheduler=None)
+    with pytest.raises(ConfigError, match="ready-made batches"):
+        measure(parts, size=2)
 
 
 def test_a_batch_of_all_samples_is_the_largest() -> None:

@@ -11,7 +11,13 @@ from runner.errors import ConfigError, did_you_mean
 from runner.optim.groups import has_groups, optimizer_of
 from runner.optim.optimization import OptimizerFactory, SchedulerFactory
 from runner.optim.optimizers import Optimizers
-from runner.tasks.task import Task, has_own_epoch, has_step, is_alternating
+from runner.tasks.task import (
+    Task,
+    evaluates_whole_splits,
+    has_own_epoch,
+    has_step,
+    is_alternating,
+)
 
 OneOptimizer = OptimizerFactory | Optimizer
 GivenOptimizer = OneOptimizer | Mapping[str, OneOptimizer]
@@ -41,6 +47,7 @@ def check_optimizer(given: GivenOptimizer, task: Task, model: nn.Module, options
         *_check_task(task, names),
         *([] if names is None else _check_model(model, names)),
         *([] if has_step(task) else _check_options(task, options)),
+        *_check_evaluation(task, options),
     ]
     if problems:
         raise ConfigError(*problems)
@@ -109,6 +116,15 @@ def _check_model(model: nn.Module, names: list[str]) -> Iterator[str]:
                 f"model: its part '{name}' has parameters to train and no optimizer: give "
                 f"optimizer.{name}, or switch their requires_grad off"
             )
+
+
+def _check_evaluation(task: Task, options: Options) -> Iterator[str]:
+    if options.hardware.sharding is not None and evaluates_whole_splits(task):
+        yield (
+            f"hardware.sharding={options.hardware.sharding} does not go with "
+            f"{type(task).__name__}.evaluation_epoch: ranks with fewer batches would keep the "
+            "others waiting for good; give evaluation_step, or set hardware.sharding=null"
+        )
 
 
 def _check_options(task: Task, options: Options) -> Iterator[str]:

@@ -86,8 +86,9 @@ def check_metric(task: Task, options: TrainerOptions, loaders: Mapping[str, Load
     """Raise ConfigError if the metric to choose the best step by will not be measured."""
     split, _, metric = options.best_metric.partition(".")
     datasets = in_split(loaders, "evaluation")
-    if split == "evaluation" and options.patience is not None and not datasets:
-        raise ConfigError("trainer.patience needs an evaluation split, which data does not have")
+    for knob in ("patience", "target_score"):
+        if split == "evaluation" and getattr(options, knob) is not None and not datasets:
+            raise ConfigError(f"trainer.{knob} needs an evaluation split, which data does not have")
     if split == "evaluation" and not datasets and options.best_metric != _DEFAULT_METRIC:
         raise ConfigError(
             f"trainer.best_metric={options.best_metric} needs an evaluation split, which data does "

@@ -49,14 +49,14 @@ def _check_limits(trainer: TrainerOptions) -> list[str]:
 
 
 def _check_evaluations(trainer: TrainerOptions) -> list[str]:
-    problems = []
-    if trainer.patience is not None and trainer.evaluate_every is None:
+    problems, follows = [], trainer.best_metric.startswith("evaluation.")
+    if follows and trainer.patience is not None and trainer.evaluate_every is None:
         problems.append(
             "trainer.patience counts evaluations, and trainer.evaluate_every=null gives none "
             "on the way: give trainer.evaluate_every, or trainer.patience=null"
         )
     evaluates = trainer.evaluate_every or trainer.evaluate_at_start or trainer.evaluate_at_end
-    if trainer.best_metric.startswith("evaluation.") and not evaluates:
+    if follows and not evaluates:
         problems.append(
             f"trainer.best_metric={trainer.best_metric} needs an evaluation, and all are switched "
             "off: give trainer.evaluate_every, or trainer.best_metric=train.loss"

@@ -60,8 +60,10 @@ def no_step_output(task: object, method: str, given: object) -> RunError:
 class Update(Protocol):
     """Callable: one update of the parameters of one optimizer, and of no others."""
 
-    def __call__(self, loss: Tensor, num_targets: float | None = None) -> None:
+    def __call__(self, loss: Tensor, num_targets: float | None = None) -> Tensor:
         """Do backward from `loss`, clipping and the optimizer's step; the gradients are gone then.
+
+        Returns the mean of `loss` over all processes, detached: what one process would have found.
 
         `loss` is the mean over `num_targets` targets of this process (None: the samples of the
         batch taken last), its weight where several processes train together: all of them call this.
@@ -122,7 +124,9 @@ class EpochTask(Task, Protocol):
         """Train on one epoch; return the scalars of its row in the journal, `loss` among them.
 
         `batches` gives prepared batches on the device, read when asked for. The name of a single
-        optimizer is "optimizer".
+        optimizer is "optimizer". Where several processes train together, one that has none of the
+        samples of a batch is given one that does not count: take the mean of what `update` returns,
+        which knows, not of one's own losses. Values are weighed by the samples of each process.
         """
         ...
 

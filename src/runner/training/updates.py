@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch import distributed as dist
 from torch.optim import Optimizer
 
 from runner.data.epoch import MicroBatch
@@ -86,20 +87,21 @@ class OptimizerUpdate:
         self.num_samples = 0
         self.counts = True
 
-    def __call__(self, loss: Tensor, num_targets: float | None = None) -> None:
+    def __call__(self, loss: Tensor, num_targets: float | None = None) -> Tensor:
         with self._precision.update():
-            self._backward(loss, self.num_samples if num_targets is None else num_targets)
+            mean = self._backward(loss, self.num_samples if num_targets is None else num_targets)
             self._before()
             self._step()
         self.forget_gradients()
+        return mean
 
     def forget_gradients(self) -> None:
         for parameter in self._parameters:
             parameter.grad = None
 
-    def _backward(self, loss: Tensor, num_targets: float) -> None:
-        """Leave in `.grad` the gradient of the mean over the targets of all ranks."""
-        scaler = self._precision.scaler
+    def _backward(self, loss: Tensor, num_targets: float) -> Tensor:
+        """Leave in `.grad` the gradient of the mean over the targets of all ranks; return that."""
+        scaler, mean = self._precision.scaler, loss.detach()
         if not self._ranks.are_several:
             scaler.scale(loss).backward(inputs=self._parameters)
         else:
@@ -109,11 +111,14 @@ class OptimizerUpdate:
             divisor = self._gradients.finish(weight)
             gradients = [p.grad for p in self._parameters if p.grad is not None]
             torch._foreach_div_(gradients, divisor)  # type: ignore[attr-defined]
+            mean = mean.float() * (weight / divisor)
+            dist.all_reduce(mean, group=self._ranks.device_group)
         if all(parameter.grad is None for parameter in self._parameters):
             raise RunError(
                 f"update['{self._name}'] was given a loss that depends on none of the parameters "
                 f"of that optimizer: compute it from what they give, not detached"
             )
+        return mean
 
     def _step(self) -> None:
         optimizer, scaler = self._optimizer, self._precision.scaler

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 
-from runner.errors import RunError
+from runner.data.batches import BatchesLoader
+from runner.errors import ConfigError, RunError
 from runner.files import write_json_atomically
 from runner.sweeps.local.pool import LocalPool
 from runner.sweeps.local.slots import Slots
@@ -79,6 +80,7 @@ def find_batch_size(
     RunError when something else than memory fails, or not even one sample fits.
     """
     tried: dict[int, Tried] = {}
+    start = min(start, largest)
     with (
         closing(LocalPool(Slots(1), preload=_PRELOAD, grace_seconds=2.0)) as pool,
         tempfile.TemporaryDirectory(prefix="runner_batch_size_") as folder,
@@ -134,6 +136,10 @@ class _Trial:
 
 def measure(parts: Parts, *, size: int, memory_gib: float | None = None) -> Tried:
     """Make some training steps and return how fast they are and what memory they take."""
+    if isinstance(parts.loaders["train"], BatchesLoader):
+        raise ConfigError(
+            "data.train gives ready-made batches, so no other size can be tried: give a dataset"
+        )
     step = Steps(parts)
     _, samples_of_first = step()
     num_batches = parts.loaders["train"].num_batches

@@ -70,9 +70,9 @@ class RecordedTask:
                 self._see(batch)
                 yield batch
 
-        def recorded(name: str, loss: Tensor, *more: Any) -> None:
+        def recorded(name: str, loss: Tensor, *more: Any) -> Tensor:
             self._seen[-1]["loss"] = _exact(loss)  # of the last update on a batch
-            update[name](loss, *more)
+            return update[name](loss, *more)
 
         updates = {name: partial(recorded, name) for name in update}
         return self._inner.training_epoch(model, seen(), updates)  # type: ignore[attr-defined]
