@@ -140,6 +140,20 @@ def test_options_that_name_first_weights_count_by_hand_too(tmp_path: Path) -> No
         assert torch.allclose(own, first, atol=1e-6)
 
 
+def test_first_weights_are_loaded_once_and_training_is_kept(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    run.fit()
+    options = replace(tiny_options(max_steps=1), init_weights_from=str(run.directory))
+    hand = trainer(tmp_path, options)
+    hand.fit()
+    trained = {name: value.clone() for name, value in hand.model.state_dict().items()}
+    hand.find_lr(num_steps=20, start=1e-4, end=1.0)
+    assert same(trained, dict(hand.model.state_dict()))
+    loaded = trainer(tmp_path, options).load(Path(str(hand.directory)))
+    loaded.find_lr(num_steps=20, start=1e-4, end=1.0)
+    assert same(trained, dict(loaded.model.state_dict()))
+
+
 def test_a_learning_rate_is_found_and_the_model_left_as_it_was(tmp_path: Path) -> None:
     hand = trainer(tmp_path)
     before = {name: value.clone() for name, value in hand.model.state_dict().items()}

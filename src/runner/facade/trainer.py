@@ -79,9 +79,10 @@ class Trainer:
         (None: MLflow).
 
     Without `directory` every `fit` starts a new run under `output_dir`/`name`, with the weights
-    that `model` has then; `directory` tells the last one. With a directory that holds an unfinished
-    run, `fit` continues it exactly; a finished one is trained further if `options` now go further,
-    and else only gives its result. Other `options` than those of the run are refused by their keys;
+    that `model` has then, or those of `init_weights_from` (by hand they are loaded once, before the
+    first step); `directory` tells the last one. With a directory that holds an unfinished run,
+    `fit` continues it exactly; a finished one is trained further if `options` now go further, and
+    else only gives its result. Other `options` than those of the run are refused by their keys;
     model, task, optimizer and scheduler cannot be compared: giving the same ones is up to you.
 
     Raises ConfigError with one sentence for each mistake in the arguments.
@@ -123,6 +124,7 @@ class Trainer:
         self._callbacks = read_callbacks(callbacks)
         self._trackers = read_trackers(trackers, name=name, output_dir=Path(output_dir))
         self._hand: Hand | None = None
+        self._has_first_weights = False  # once: afterwards there is training to lose
 
     def fit(self) -> Result:
         """Train until a limit is reached; a test at the end leaves the best weights in `model`.
@@ -138,6 +140,7 @@ class Trainer:
         options = with_threads(self.options, directory)
         place = take_place(options)
         seed_everything(options.seed)
+        self._has_first_weights = True
         result = fit(
             Job(
                 directory=directory,
@@ -203,6 +206,7 @@ class Trainer:
         fit.
         """
         WeightsFrom(str(path), strict=strict).load(self.model, None)
+        self._has_first_weights = True
         return self
 
     def find_lr(
@@ -274,7 +278,9 @@ class Trainer:
         """Return the parts of a training outside of any run, by this process alone."""
         seed_everything(options.seed)
         parts = self._build(options, take_place(options), ALONE, {}, scheduler)
-        parts.first_weights.load(parts.model, parts.average.copy)
+        if not self._has_first_weights:
+            parts.first_weights.load(parts.model, parts.average.copy)
+            self._has_first_weights = True
         return parts
 
     def _put_down(self) -> None:
