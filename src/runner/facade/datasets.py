@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from runner.config.options import LoaderOptions, Options
 from runner.data.collate import collate_of
+from runner.data.curriculum import Curriculum
 from runner.data.data import Data, in_split
 from runner.data.loader import Loader, evaluation_loader
 from runner.data.ready_made import from_loaders
@@ -91,7 +92,8 @@ def _check_splits(splits: Mapping[str, Any]) -> None:
     if "train" not in splits:
         raise ConfigError("data: there is nothing to train on: give 'train'")
     for name, each in _all(splits):
-        if not (hasattr(each, "__getitem__") or hasattr(each, "__iter__")):
+        is_data = hasattr(each, "__getitem__") or hasattr(each, "__iter__")
+        if not (is_data or isinstance(each, Curriculum)):
             raise ConfigError(
                 f"data.{name} must be a dataset or a DataLoader, got {type(each).__name__}"
             )
