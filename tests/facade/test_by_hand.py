@@ -182,6 +182,12 @@ def test_a_plateau_that_would_never_step_is_refused(tmp_path: Path) -> None:
         trainer(tmp_path, scheduler="plateau").fit()
 
 
+def test_a_plateau_without_evaluations_is_refused(tmp_path: Path) -> None:
+    options = tiny_options(schedule_every="evaluation", evaluate_every=None)
+    with pytest.raises(ConfigError, match="plateau follows evaluations, .*evaluate_every=null"):
+        trainer(tmp_path, options, scheduler="plateau").fit()
+
+
 def test_one_of_several_processes_takes_no_step_by_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
