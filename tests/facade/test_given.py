@@ -97,6 +97,16 @@ def test_a_dataloader_is_evaluated_like_its_dataset(tmp_path: Path) -> None:
             {"data.batch_size": 8},
             "data.batch_size=8, and the DataLoader says 2",
         ),
+        (
+            DataLoader(fixed_split(), batch_size=2, shuffle=True),
+            {"data": {"batch_size": LoaderOptions().batch_size}},
+            "data.batch_size=64, and the DataLoader says 2",
+        ),
+        (
+            DataLoader(fixed_split(), batch_size=2),
+            {"data.shuffle": True},
+            "data.shuffle=True, and the DataLoader says False",
+        ),
     ],
 )
 def test_data_that_cannot_be_are_refused(

@@ -107,9 +107,9 @@ class Trainer:
         output_dir: str | Path = "outputs",
     ) -> None:
         settings = read_settings(options)
-        self.data, known = datasets.read_data(data, settings.options)
+        self.data, known = datasets.read_data(data, settings.options, settings.written)
         if accelerator is not None:
-            known = accelerators.options_with(accelerator, known)
+            known = accelerators.options_with(accelerator, known, settings.written)
             accelerators.leave_its_group()
         self.model = model
         self.task: Task = read_task(task, loss=loss, metrics=metrics, model=model)
