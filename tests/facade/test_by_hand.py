@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from runner.config.options import Options
 from runner.data.data import Data
 from runner.errors import ConfigError
 from runner.facade.trainer import Trainer
@@ -17,7 +16,7 @@ from runner.tasks.classification import Classification
 from tests.training.harness import Noisy, fixed_split, same, tiny_data, tiny_options
 
 
-def trainer(path: Path, options: Options | None = None, **changes: Any) -> Trainer:
+def trainer(path: Path, options: Any = None, **changes: Any) -> Trainer:
     torch.manual_seed(0)
     pieces: dict[str, Any] = {
         "model": nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, 3)),
@@ -178,8 +177,10 @@ def test_a_schedule_that_follows_evaluations_is_for_runs(tmp_path: Path) -> None
 
 
 def test_a_plateau_that_would_never_step_is_refused(tmp_path: Path) -> None:
+    options = {"trainer.schedule_every": "step", "trainer.max_epochs": 1}
     with pytest.raises(ConfigError, match="schedule_every must be evaluation, got step"):
-        trainer(tmp_path, scheduler="plateau").fit()
+        trainer(tmp_path, options, scheduler="plateau").fit()
+    assert trainer(tmp_path, tiny_options(max_steps=1), scheduler="plateau").fit().step == 1
 
 
 def test_a_plateau_without_evaluations_is_refused(tmp_path: Path) -> None:

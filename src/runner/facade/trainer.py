@@ -35,7 +35,7 @@ from runner.errors import ConfigError
 from runner.facade import accelerator as accelerators
 from runner.facade import datasets
 from runner.facade.by_hand import Hand, Judge
-from runner.facade.optimizers import read_optimizer, read_scheduler
+from runner.facade.optimizers import read_optimizer, read_scheduler, with_cadence
 from runner.facade.run import Run
 from runner.facade.settings import as_config, check_options, read_settings, with_threads
 from runner.facade.sized import SizedParts
@@ -113,14 +113,13 @@ class Trainer:
             accelerators.leave_its_group()
         self.model = model
         self.task: Task = read_task(task, loss=loss, metrics=metrics, model=model)
-        self.options = known
         self.directory = Path(directory) if directory else None
         self._runs = None if directory else Path(output_dir, name)  # a new run in it for every fit
         self._name = name
         self._optimizer = read_optimizer(_one("optimizer", optimizer, settings.optimizer))
-        self._scheduler = read_scheduler(
-            _one("scheduler", scheduler, settings.scheduler), best_mode=known.trainer.best_mode
-        )
+        scheduler = _one("scheduler", scheduler, settings.scheduler)
+        self._scheduler = read_scheduler(scheduler, best_mode=known.trainer.best_mode)
+        self.options = with_cadence(known, scheduler, settings.written)
         self._callbacks = read_callbacks(callbacks)
         self._trackers = read_trackers(trackers, name=name, output_dir=Path(output_dir))
         self._hand: Hand | None = None
