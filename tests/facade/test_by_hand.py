@@ -108,6 +108,22 @@ def test_predictions_come_in_the_order_of_the_data(tmp_path: Path) -> None:
     assert len(said.confidences) == 9
 
 
+def test_a_new_run_begins_with_the_optimizer_as_it_was_given(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(8, 3)
+    first = {name: value.clone() for name, value in model.state_dict().items()}
+    adam = torch.optim.Adam(model.parameters(), lr=0.1)
+    made = trainer(tmp_path, model=model, optimizer=adam, scheduler="cosine")
+    results = []
+    for _ in range(2):
+        model.load_state_dict(first)
+        results.append(made.fit().history["train.loss"])
+    model.load_state_dict(first)
+    made.train_step(a_batch())
+    assert adam.state[model.weight]["step"] == 1
+    assert results[0] == results[1]
+
+
 def test_nothing_is_written_by_hand(tmp_path: Path) -> None:
     hand = trainer(tmp_path)
     hand.train_epoch()

@@ -9,6 +9,7 @@
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -98,6 +99,18 @@ def _read(given: Any, path: str, names: Mapping[str, Node], kind: type) -> Any:
         f"{path} must be a name such as 'AdamW' or 'one_cycle', a mapping with `{NAME}` and "
         f"arguments, or a function that makes one, got {given!r}"
     )
+
+
+def start_of(given: GivenOptimizer) -> Callable[[], None]:
+    """Return what puts the optimizers that were made back to the state that they have now."""
+    each = given.values() if isinstance(given, Mapping) else [given]
+    made = [(one, deepcopy(one.state_dict())) for one in each if isinstance(one, Optimizer)]
+
+    def put_back() -> None:
+        for optimizer, state in made:
+            optimizer.load_state_dict(state)  # which copies it
+
+    return put_back
 
 
 def _are_arguments(given: Any) -> bool:

@@ -35,7 +35,7 @@ from runner.errors import ConfigError
 from runner.facade import accelerator as accelerators
 from runner.facade import datasets
 from runner.facade.by_hand import Hand, Judge
-from runner.facade.optimizers import read_optimizer, read_scheduler, with_cadence
+from runner.facade.optimizers import read_optimizer, read_scheduler, start_of, with_cadence
 from runner.facade.run import Run
 from runner.facade.settings import as_config, check_options, read_settings, with_threads
 from runner.facade.sized import SizedParts
@@ -117,13 +117,14 @@ class Trainer:
         self._runs = None if directory else Path(output_dir, name)  # a new run in it for every fit
         self._name = name
         self._optimizer = read_optimizer(_one("optimizer", optimizer, settings.optimizer))
+        self._put_optimizer_back = start_of(self._optimizer)
         scheduler = _one("scheduler", scheduler, settings.scheduler)
         self._scheduler = read_scheduler(scheduler, best_mode=known.trainer.best_mode)
         self.options = with_cadence(known, scheduler, settings.written)
         self._callbacks = read_callbacks(callbacks)
         self._trackers = read_trackers(trackers, name=name, output_dir=Path(output_dir))
         self._hand: Hand | None = None
-        self._has_first_weights = False  # once: afterwards there is training to lose
+        self._has_first_weights = False  # loaded once: then there is training to lose
 
     def fit(self) -> Result:
         """Train until a limit is reached; a test at the end leaves the best weights in `model`.
@@ -139,6 +140,7 @@ class Trainer:
         options = with_threads(self.options, directory)
         place = take_place(options)
         seed_everything(options.seed)
+        self._put_optimizer_back()
         self._has_first_weights = True
         result = fit(
             Job(
@@ -270,6 +272,7 @@ class Trainer:
                     f"a step by hand is for one process, and this is one of {launch.count}, whose "
                     "weights would go apart: use fit()"
                 )
+            self._put_optimizer_back()
             self._hand = Hand(self._parts(self.options, scheduler=self._scheduler))
         return self._hand
 
