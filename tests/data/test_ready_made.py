@@ -15,6 +15,7 @@ from torch.utils.data import (
     SubsetRandomSampler,
     TensorDataset,
     WeightedRandomSampler,
+    default_collate,
 )
 
 from runner.config.options import LoaderOptions
@@ -77,7 +78,7 @@ def test_a_dataloader_is_taken_apart_into_data_and_options() -> None:
     assert options == LoaderOptions(
         batch_size=4, evaluation_batch_size=5, shuffle=True, drop_last=True, num_workers=1
     )
-    assert collate_of(data, "train") is collate_of(data, "evaluation") is None
+    assert collate_of(data, "train") is collate_of(data, "evaluation") is default_collate
     assert collate_of(data, "test") is summed
     assert data.sampler is None
 
@@ -242,3 +243,15 @@ def test_a_list_of_batches_needs_no_state() -> None:
 )
 def test_the_samples_of_a_batch_are_counted(batch: Any, size: int) -> None:
     assert num_samples_of(batch) == size
+
+
+class WithCollate(TensorDataset):
+    """A dataset with a function that a DataLoader does not know of."""
+
+    def collate_fn(self, _samples: list[Any]) -> str:
+        return "own"
+
+
+def test_the_default_of_a_dataloader_stands_before_what_the_dataset_has() -> None:
+    data, _ = from_loaders(DataLoader(WithCollate(torch.arange(4)), batch_size=2))
+    assert collate_of(data, "train") is default_collate

@@ -72,6 +72,11 @@ def test_what_cannot_be_taken_over_is_refused(
         options_with(accelerator, options)
 
 
+def test_a_number_format_that_was_written_counts_though_it_is_the_default() -> None:
+    with pytest.raises(ConfigError, match="precision.autocast=None, and the accelerator says bf16"):
+        options_with(Fake(), Options(), {"precision.autocast"})
+
+
 SCRIPT = """\
 import torch
 from accelerate import Accelerator

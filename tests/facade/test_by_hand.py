@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from runner.config.options import Options
 from runner.data.data import Data
 from runner.errors import ConfigError
 from runner.facade.trainer import Trainer
@@ -17,7 +16,7 @@ from runner.tasks.classification import Classification
 from tests.training.harness import Noisy, fixed_split, same, tiny_data, tiny_options
 
 
-def trainer(path: Path, options: Options | None = None, **changes: Any) -> Trainer:
+def trainer(path: Path, options: Any = None, **changes: Any) -> Trainer:
     torch.manual_seed(0)
     pieces: dict[str, Any] = {
         "model": nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, 3)),
@@ -111,6 +110,22 @@ def test_predictions_come_in_the_order_of_the_data(tmp_path: Path) -> None:
     assert len(said.confidences) == 9
 
 
+def test_a_new_run_begins_with_the_optimizer_as_it_was_given(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(8, 3)
+    first = {name: value.clone() for name, value in model.state_dict().items()}
+    adam = torch.optim.Adam(model.parameters(), lr=0.1)
+    made = trainer(tmp_path, model=model, optimizer=adam, scheduler="cosine")
+    results = []
+    for _ in range(2):
+        model.load_state_dict(first)
+        results.append(made.fit().history["train.loss"])
+    model.load_state_dict(first)
+    made.train_step(a_batch())
+    assert adam.state[model.weight]["step"] == 1
+    assert results[0] == results[1]
+
+
 def test_nothing_is_written_by_hand(tmp_path: Path) -> None:
     hand = trainer(tmp_path)
     hand.train_epoch()
@@ -142,6 +157,20 @@ def test_options_that_name_first_weights_count_by_hand_too(tmp_path: Path) -> No
         assert torch.allclose(own, first, atol=1e-6)
 
 
+def test_first_weights_are_loaded_once_and_training_is_kept(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    run.fit()
+    options = replace(tiny_options(max_steps=1), init_weights_from=str(run.directory))
+    hand = trainer(tmp_path, options)
+    hand.fit()
+    trained = {name: value.clone() for name, value in hand.model.state_dict().items()}
+    hand.find_lr(num_steps=20, start=1e-4, end=1.0)
+    assert same(trained, dict(hand.model.state_dict()))
+    loaded = trainer(tmp_path, options).load(Path(str(hand.directory)))
+    loaded.find_lr(num_steps=20, start=1e-4, end=1.0)
+    assert same(trained, dict(loaded.model.state_dict()))
+
+
 def test_a_learning_rate_is_found_and_the_model_left_as_it_was(tmp_path: Path) -> None:
     hand = trainer(tmp_path)
     before = {name: value.clone() for name, value in hand.model.state_dict().items()}
@@ -166,8 +195,16 @@ def test_a_schedule_that_follows_evaluations_is_for_runs(tmp_path: Path) -> None
 
 
 def test_a_plateau_that_would_never_step_is_refused(tmp_path: Path) -> None:
+    options = {"trainer.schedule_every": "step", "trainer.max_epochs": 1}
     with pytest.raises(ConfigError, match="schedule_every must be evaluation, got step"):
-        trainer(tmp_path, scheduler="plateau").fit()
+        trainer(tmp_path, options, scheduler="plateau").fit()
+    assert trainer(tmp_path, tiny_options(max_steps=1), scheduler="plateau").fit().step == 1
+
+
+def test_a_plateau_without_evaluations_is_refused(tmp_path: Path) -> None:
+    options = tiny_options(schedule_every="evaluation", evaluate_every=None)
+    with pytest.raises(ConfigError, match="plateau follows evaluations, .*evaluate_every=null"):
+        trainer(tmp_path, options, scheduler="plateau").fit()
 
 
 def test_one_of_several_processes_takes_no_step_by_hand(

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from runner.config.options import LoaderOptions, Options
+from runner.data.curriculum import Curriculum
 from runner.data.data import Data
 from runner.errors import ConfigError
 from runner.facade.datasets import read_data
@@ -96,6 +97,16 @@ def test_a_dataloader_is_evaluated_like_its_dataset(tmp_path: Path) -> None:
             {"data.batch_size": 8},
             "data.batch_size=8, and the DataLoader says 2",
         ),
+        (
+            DataLoader(fixed_split(), batch_size=2, shuffle=True),
+            {"data": {"batch_size": LoaderOptions().batch_size}},
+            "data.batch_size=64, and the DataLoader says 2",
+        ),
+        (
+            DataLoader(fixed_split(), batch_size=2),
+            {"data.shuffle": True},
+            "data.shuffle=True, and the DataLoader says False",
+        ),
     ],
 )
 def test_data_that_cannot_be_are_refused(
@@ -103,6 +114,13 @@ def test_data_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         trainer(tmp_path, data=data, options={"trainer.max_epochs": 1, **options})
+
+
+def test_a_curriculum_is_data_to_train_on(tmp_path: Path) -> None:
+    easy_first = Curriculum([(fixed_split(8), "1 epochs"), (fixed_split(16), None)])
+    options = {"trainer.max_epochs": 2, "data.batch_size": 4}
+    for data in (easy_first, {"train": easy_first}):
+        assert trainer(tmp_path, data=data, options=options).fit().step == 2 + 4
 
 
 def test_the_task_must_be_told_once(tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau, StepLR
 
 from runner.config.locate import shipped_conf
+from runner.config.options import Options, ParameterOptions, TrainerOptions
 from runner.errors import ConfigError
-from runner.facade.optimizers import read_optimizer, read_scheduler
+from runner.facade.optimizers import read_optimizer, read_scheduler, with_cadence
+from runner.optim.groups import optimizer_of
+from runner.optim.optimization import build_schedule
 
 
 def parameters() -> list[nn.Parameter]:
@@ -21,6 +24,10 @@ def parameters() -> list[nn.Parameter]:
         (None, torch.optim.AdamW, 1e-3),
         ("AdamW", torch.optim.AdamW, 1e-3),
         ("adamw", torch.optim.AdamW, 1e-3),
+        ({"lr": 0.5}, torch.optim.AdamW, 0.5),
+        ("sgd", torch.optim.SGD, 0.1),
+        ("SGD", torch.optim.SGD, 1e-3),
+        ("rmsprop", torch.optim.RMSprop, 1e-3),
         ("rms_prop", torch.optim.RMSprop, 1e-2),
         ({"name": "sgd", "lr": 0.5}, torch.optim.SGD, 0.5),
         ({"_target_": "torch.optim.Adam", "lr": 0.25}, torch.optim.Adam, 0.25),
@@ -50,6 +57,7 @@ def test_several_optimizers_keep_their_names() -> None:
     [
         ({"name": "StepLR", "step_size": 3}, StepLR),
         ({"name": "step", "step_size": 3}, StepLR),
+        ("step", StepLR),
         ("plateau", ReduceLROnPlateau),
         (partial(StepLR, step_size=3), StepLR),
     ],
@@ -60,19 +68,55 @@ def test_a_scheduler_is_made_of_what_there_is(given: Any, kind: type) -> None:
 
 @pytest.mark.parametrize(("given", "kind"), [("one_cycle", OneCycleLR), ("cosine", LambdaLR)])
 def test_a_schedule_is_told_its_length(given: Any, kind: type) -> None:
-    made = read_scheduler(given)(torch.optim.SGD(parameters(), lr=0.1), total_steps=7)
-    assert type(made) is kind
+    schedule = read_scheduler(given)
+    made = build_schedule(schedule, torch.optim.SGD(parameters(), lr=0.1), total_steps=7)
+    assert type(made._scheduler) is kind
 
 
-def test_one_cycle_rises_to_the_learning_rate_of_the_optimizer() -> None:
-    optimizer = torch.optim.SGD(parameters(), lr=0.1, momentum=0.9)
-    schedule = read_scheduler("one_cycle")(optimizer, total_steps=10)
+@pytest.mark.parametrize(
+    "given", ["one_cycle", "OneCycleLR", {"name": "cyclic", "step_size_up": 3}]
+)
+def test_a_cycle_rises_to_the_learning_rate_of_each_group(given: Any) -> None:
+    model, factors = nn.Linear(2, 2), ParameterOptions(lr_factors={"bias": 0.1})
+    optimizer = optimizer_of(partial(torch.optim.SGD, lr=0.1, momentum=0.9), model, factors)
+    schedule = build_schedule(read_scheduler(given), optimizer, total_steps=10)
     rates = []
     for _ in range(9):
-        rates.append(schedule.get_last_lr()[0])
+        rates.append([group["lr"] for group in optimizer.param_groups])
         optimizer.step()
         schedule.step()
-    assert max(rates) == pytest.approx(0.1)
+    assert [max(of) for of in zip(*rates, strict=True)] == pytest.approx([0.1, 0.01])
+
+
+def test_a_member_has_the_arguments_of_its_file_and_a_class_those_of_torch() -> None:
+    momentum = {name: read_optimizer(name)(parameters()).defaults for name in ("sgd", "SGD")}
+    assert (momentum["sgd"]["momentum"], momentum["SGD"]["momentum"]) == (0.9, 0)
+    optimizer = torch.optim.SGD(parameters(), lr=0.1)
+    assert read_scheduler({"name": "step", "gamma": 0.5})(optimizer).step_size == 10
+    assert read_scheduler("plateau")(optimizer).patience == 5
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "every"),
+    [
+        ("step", "epoch"),
+        ({"name": "plateau", "patience": 1}, "evaluation"),
+        ({"a": "exponential", "b": None, "c": "cosine"}, "epoch"),
+        ("StepLR", "step"),
+        (partial(StepLR, step_size=3), "step"),
+        (None, "step"),
+    ],
+)
+def test_a_member_goes_on_as_often_as_its_file_says(scheduler: Any, every: str) -> None:
+    assert with_cadence(Options(), scheduler, ()).trainer.schedule_every == every
+
+
+def test_how_often_a_schedule_goes_on_can_be_said() -> None:
+    assert with_cadence(Options(), "step", {"trainer.schedule_every"}) == Options()
+    said = Options(trainer=TrainerOptions(schedule_every="epoch"))
+    assert with_cadence(said, "plateau", ()) == said
+    with pytest.raises(ConfigError, match="every epoch and another every evaluation: say which"):
+        with_cadence(Options(), {"a": "plateau", "b": "step"}, ())
 
 
 def test_a_plateau_follows_the_score_in_its_direction() -> None:
@@ -100,7 +144,7 @@ def test_no_schedule(given: Any) -> None:
         ("adamv", "optimizer: there is none called 'adamv'.*'adam"),
         ({"name": "adamw", "lrr": 1}, "optimizer.lrr: torch.optim.AdamW has no parameter 'lrr'"),
         ({"name": "adamw", "lr": "high"}, "optimizer.lr must be .*got 'high'"),
-        ({"lr": 1e-3}, "optimizer.lr must be a name"),
+        ({"lrr": 1e-3}, "optimizer.lrr: torch.optim.AdamW has no parameter 'lrr'"),
         ({"first": {"lr": 1}}, "optimizer.first has no `name`"),
         ({}, "an empty mapping names nothing"),
         (3, "optimizer must be a name .*got 3"),

@@ -91,6 +91,28 @@ def test_a_mistake_is_told_in_one_sentence(given: object, sentence: str) -> None
     assert len(raised.value.problems) == 1
 
 
+def test_what_was_written_is_known_whatever_it_says(tmp_path: Path) -> None:
+    given = {"data.batch_size": 64, "trainer": {"schedule_every": "step"}, "seed": 0}
+    written = {"data.batch_size", "trainer.schedule_every", "seed"}
+    assert read_settings(given).written == written
+    (tmp_path / "settings.yaml").write_text("data:\n  batch_size: 64\n")
+    assert read_settings(tmp_path / "settings.yaml").written == {"data.batch_size"}
+    assert read_settings(Options(seed=3)).written == frozenset()
+
+
+@pytest.mark.parametrize("keys", [("optimizer", "optimizer.lr"), ("optimizer.lr", "optimizer")])
+def test_an_argument_beside_an_optimizer_joins_it_and_changes_no_mapping(
+    keys: tuple[str, str],
+) -> None:
+    for optimizer in ("sgd", {"name": "sgd"}):
+        values = {"optimizer": optimizer, "optimizer.lr": 0.5}
+        read = read_settings({key: values[key] for key in keys})
+        assert read.optimizer == {"name": "sgd", "lr": 0.5}
+        assert optimizer in ("sgd", {"name": "sgd"})
+    with pytest.raises(ConfigError, match="optimizer must be a group of keys, since one is given"):
+        read_settings({"optimizer": print, "optimizer.lr": 0.5})
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as raised:
         read_settings({"trainer": {"max_epoch": 2, "max_step": 1}, "sed": 1})

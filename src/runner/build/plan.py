@@ -136,6 +136,11 @@ def check_plan(
             "scheduler=plateau follows the score of evaluations, so trainer.schedule_every must be "
             f"evaluation, got {trainer.schedule_every}"
         )
+    if schedule.needs_score and trainer.evaluate_every is None:
+        raise ConfigError(
+            "scheduler=plateau follows evaluations, and trainer.evaluate_every=null makes none on "
+            "the way: say how often, such as '1 epochs'"
+        )
     every = trainer.log_every_steps
     never_logged = not every or (plan.steps is not None and plan.steps < every)
     if not scores_evaluations and never_logged:

@@ -17,7 +17,6 @@ from torch.utils.data import (
     SequentialSampler,
     Subset,
     SubsetRandomSampler,
-    default_collate,
 )
 
 from runner.config.options import LoaderOptions
@@ -118,7 +117,7 @@ def _draws_otherwise(sampler: RandomSampler, dataset: Any) -> bool:
 def _collate_of(loader: DataLoader[Any]) -> Any:
     if loader.batch_size is None and loader.batch_sampler is None:  # each sample is a batch
         return [the_only_one, loader.collate_fn]
-    return None if loader.collate_fn is default_collate else loader.collate_fn
+    return loader.collate_fn
 
 
 def _tell_what_is_not_used(loader: DataLoader[Any], name: str) -> None:

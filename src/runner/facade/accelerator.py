@@ -1,5 +1,6 @@
 """What a user's `accelerate.Accelerator` says, as options of a run."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,12 @@ from runner.errors import ConfigError
 _FORMATS = {"no": None, "bf16": "bf16", "fp16": "fp16"}
 
 
-def options_with(accelerator: Any, options: Options) -> Options:
+def options_with(accelerator: Any, options: Options, written: Collection[str] = ()) -> Options:
     """Return `options` with the device and the number format of `accelerator`.
 
     Its ranks are those of its launcher, which runner reads where the accelerator did. Raises
-    ConfigError for what cannot be taken over, with the reason.
+    ConfigError for what cannot be taken over, with the reason, and for options that contradict it:
+    those that are `written` (see `Settings`) or differ from their defaults.
     """
     device, mixed = _said(accelerator, "device"), str(_said(accelerator, "mixed_precision"))
     steps = getattr(accelerator, "gradient_accumulation_steps", 1)
@@ -29,8 +31,10 @@ def options_with(accelerator: Any, options: Options) -> Options:
         raise ConfigError(
             f"accelerator: mixed_precision={mixed} is not supported: use no, bf16 or fp16"
         )
-    _check_same("hardware.device", options.hardware.device, "auto", str(device))
-    _check_same("precision.autocast", options.precision.autocast, None, _FORMATS[mixed])
+    if options.hardware.device != "auto":  # which any device is
+        _check_same("hardware.device", options.hardware.device, str(device))
+    if options.precision.autocast is not None or "precision.autocast" in written:
+        _check_same("precision.autocast", options.precision.autocast, _FORMATS[mixed])
     several = getattr(accelerator, "num_processes", 1) > 1
     name = device.type if several else str(device)  # each rank finds the device of its number
     return replace(
@@ -57,8 +61,8 @@ def _said(accelerator: Any, name: str) -> Any:
     return getattr(accelerator, name)
 
 
-def _check_same(key: str, asked: object, unset: object, told: object) -> None:
-    if asked not in (unset, told) and str(told).partition(":")[0] != asked:
+def _check_same(key: str, asked: object, told: object) -> None:
+    if asked != told and str(told).partition(":")[0] != asked:
         raise ConfigError(
             f"{key}={asked}, and the accelerator says {told}: leave one of the two out"
         )

@@ -1,6 +1,6 @@
 """Data from what a user has in hand: `Data`, a dataset, a DataLoader, or those by split."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from runner.config.options import LoaderOptions, Options
 from runner.data.collate import collate_of
+from runner.data.curriculum import Curriculum
 from runner.data.data import Data, in_split
 from runner.data.loader import Loader, evaluation_loader
 from runner.data.ready_made import from_loaders
@@ -17,10 +18,13 @@ from runner.errors import ConfigError, did_you_mean
 SPLITS = ("train", "evaluation", "test")
 
 
-def read_data(given: Any, options: Options) -> tuple[Data | None, Options]:
+def read_data(
+    given: Any, options: Options, written: Collection[str] = ()
+) -> tuple[Data | None, Options]:
     """Return `given` as Data, and `options` with the settings of its DataLoaders, if it has any.
 
-    ConfigError for a split that is none, and for settings that contradict those in `options`.
+    ConfigError for a split that is none, and for settings that contradict those in `options`, of
+    which those count that are `written` (see `Settings`) or differ from their defaults.
     """
     if given is None or isinstance(given, Data):
         return given, options
@@ -38,7 +42,7 @@ def read_data(given: Any, options: Options) -> tuple[Data | None, Options]:
             "as datasets"
         )
     data, told = from_loaders(splits.pop("train"), **splits)
-    return data, replace(options, loader=_agreed(options.loader, told))
+    return data, replace(options, loader=_agreed(options.loader, told, written))
 
 
 def loaders_of(
@@ -91,7 +95,8 @@ def _check_splits(splits: Mapping[str, Any]) -> None:
     if "train" not in splits:
         raise ConfigError("data: there is nothing to train on: give 'train'")
     for name, each in _all(splits):
-        if not (hasattr(each, "__getitem__") or hasattr(each, "__iter__")):
+        is_data = hasattr(each, "__getitem__") or hasattr(each, "__iter__")
+        if not (is_data or isinstance(each, Curriculum)):
             raise ConfigError(
                 f"data.{name} must be a dataset or a DataLoader, got {type(each).__name__}"
             )
@@ -105,12 +110,13 @@ def _all(splits: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield split, each
 
 
-def _agreed(asked: LoaderOptions, told: LoaderOptions) -> LoaderOptions:
+def _agreed(asked: LoaderOptions, told: LoaderOptions, written: Collection[str]) -> LoaderOptions:
     """Return what the DataLoaders tell; ConfigError if the options ask for something else."""
     unset, problems, kept = LoaderOptions(), [], {}
     for field in fields(LoaderOptions):
         wish, said = getattr(asked, field.name), getattr(told, field.name)
-        if wish == getattr(unset, field.name) or wish == said:
+        is_given = wish != getattr(unset, field.name) or f"data.{field.name}" in written
+        if not is_given or wish == said:
             continue
         if said == getattr(unset, field.name) and field.name in ("num_workers", "pin_memory"):
             kept[field.name] = wish  # changes no result

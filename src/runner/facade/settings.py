@@ -10,7 +10,7 @@ All are checked as the command line checks its config, with the same sentences.
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from runner.config.threads import available_threads, threads_of_run
 from runner.config.validate import read_options
 from runner.config.written import read_mapping
 from runner.errors import ConfigError, did_you_mean
+from runner.facade.optimizers import NAME
 from runner.job.place import wants_ranks
 from runner.run.directory import RunDirectory
 
@@ -31,9 +32,15 @@ _USER_NAMES = {"loader": "data"}  # the node of the config that holds these opti
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All options, and the optimizer and scheduler if they were given along with them."""
+    """All options, and the optimizer and scheduler if they were given along with them.
+
+    `written` are the keys that stand in a mapping or a file, whatever they say. Of an object, such
+    as `Options`, only values that differ from the defaults count as given, since the others cannot
+    be told from what nobody wrote.
+    """
 
     options: Options
+    written: frozenset[str] = frozenset()
     optimizer: Any = None
     scheduler: Any = None
 
@@ -44,9 +51,11 @@ def read_settings(given: object) -> Settings:
         return Settings(options=Options())
     if isinstance(given, Options):
         return Settings(options=given)
-    nodes = _nested(_plain(given))
+    plain = _plain(given)
+    nodes = _nested(plain)
     beside = {name: nodes.pop(name, None) for name in BESIDE_OPTIONS}
-    return Settings(options=_options(nodes), **beside)
+    written = frozenset(_written(plain)) if isinstance(given, str | Path | Mapping) else frozenset()
+    return Settings(options=_options(nodes), written=written, **beside)
 
 
 def check_options(options: Options) -> None:
@@ -97,16 +106,32 @@ def _nested(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return `plain` with "trainer.max_epochs" as a key of the node "trainer"."""
     nodes: dict[str, Any] = {}
     for key, value in plain.items():
+        if "." not in str(key):
+            is_one = isinstance(value, str | int | float | bool | None) or key in BESIDE_OPTIONS
+            nodes[str(key)] = value if is_one else _plain(value)
+    for key, value in plain.items():
         node, _, rest = str(key).partition(".")
         if rest:
-            inner = nodes.setdefault(node, {})
-            if isinstance(inner, dict):
-                inner[rest] = value
-        elif isinstance(value, str | int | float | bool | None) or node in BESIDE_OPTIONS:
-            nodes[node] = value
-        else:
-            nodes[node] = {**nodes.get(node, {}), **_plain(value)}
+            nodes[node] = {**_arguments(node, nodes.get(node)), rest: value}
     return nodes
+
+
+def _arguments(key: str, node: Any) -> Mapping[str, Any]:
+    """Return what a key below `node` joins."""
+    if isinstance(node, Mapping) or node is None:
+        return node or {}
+    if key in BESIDE_OPTIONS and isinstance(node, str):
+        return {NAME: node}
+    raise ConfigError(f"{key} must be a group of keys, since one is given beside it, got {node!r}")
+
+
+def _written(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Return the keys of a mapping as they are typed."""
+    for key, value in plain.items():
+        if isinstance(value, Mapping):
+            yield from (f"{key}.{inner}" for inner in value)
+        else:
+            yield str(key)
 
 
 def _options(nodes: Mapping[str, Any]) -> Options:

@@ -35,7 +35,7 @@ from runner.errors import ConfigError
 from runner.facade import accelerator as accelerators
 from runner.facade import datasets
 from runner.facade.by_hand import Hand, Judge
-from runner.facade.optimizers import read_optimizer, read_scheduler
+from runner.facade.optimizers import read_optimizer, read_scheduler, start_of, with_cadence
 from runner.facade.run import Run
 from runner.facade.settings import as_config, check_options, read_settings, with_threads
 from runner.facade.sized import SizedParts
@@ -79,9 +79,10 @@ class Trainer:
         (None: MLflow).
 
     Without `directory` every `fit` starts a new run under `output_dir`/`name`, with the weights
-    that `model` has then; `directory` tells the last one. With a directory that holds an unfinished
-    run, `fit` continues it exactly; a finished one is trained further if `options` now go further,
-    and else only gives its result. Other `options` than those of the run are refused by their keys;
+    that `model` has then, or those of `init_weights_from` (by hand they are loaded once, before the
+    first step); `directory` tells the last one. With a directory that holds an unfinished run,
+    `fit` continues it exactly; a finished one is trained further if `options` now go further, and
+    else only gives its result. Other `options` than those of the run are refused by their keys;
     model, task, optimizer and scheduler cannot be compared: giving the same ones is up to you.
 
     Raises ConfigError with one sentence for each mistake in the arguments.
@@ -106,23 +107,24 @@ class Trainer:
         output_dir: str | Path = "outputs",
     ) -> None:
         settings = read_settings(options)
-        self.data, known = datasets.read_data(data, settings.options)
+        self.data, known = datasets.read_data(data, settings.options, settings.written)
         if accelerator is not None:
-            known = accelerators.options_with(accelerator, known)
+            known = accelerators.options_with(accelerator, known, settings.written)
             accelerators.leave_its_group()
         self.model = model
         self.task: Task = read_task(task, loss=loss, metrics=metrics, model=model)
-        self.options = known
         self.directory = Path(directory) if directory else None
         self._runs = None if directory else Path(output_dir, name)  # a new run in it for every fit
         self._name = name
         self._optimizer = read_optimizer(_one("optimizer", optimizer, settings.optimizer))
-        self._scheduler = read_scheduler(
-            _one("scheduler", scheduler, settings.scheduler), best_mode=known.trainer.best_mode
-        )
+        self._put_optimizer_back = start_of(self._optimizer)
+        scheduler = _one("scheduler", scheduler, settings.scheduler)
+        self._scheduler = read_scheduler(scheduler, best_mode=known.trainer.best_mode)
+        self.options = with_cadence(known, scheduler, settings.written)
         self._callbacks = read_callbacks(callbacks)
         self._trackers = read_trackers(trackers, name=name, output_dir=Path(output_dir))
         self._hand: Hand | None = None
+        self._has_first_weights = False  # loaded once: then there is training to lose
 
     def fit(self) -> Result:
         """Train until a limit is reached; a test at the end leaves the best weights in `model`.
@@ -138,6 +140,8 @@ class Trainer:
         options = with_threads(self.options, directory)
         place = take_place(options)
         seed_everything(options.seed)
+        self._put_optimizer_back()
+        self._has_first_weights = True
         result = fit(
             Job(
                 directory=directory,
@@ -203,6 +207,7 @@ class Trainer:
         fit.
         """
         WeightsFrom(str(path), strict=strict).load(self.model, None)
+        self._has_first_weights = True
         return self
 
     def find_lr(
@@ -267,6 +272,7 @@ class Trainer:
                     f"a step by hand is for one process, and this is one of {launch.count}, whose "
                     "weights would go apart: use fit()"
                 )
+            self._put_optimizer_back()
             self._hand = Hand(self._parts(self.options, scheduler=self._scheduler))
         return self._hand
 
@@ -274,7 +280,9 @@ class Trainer:
         """Return the parts of a training outside of any run, by this process alone."""
         seed_everything(options.seed)
         parts = self._build(options, take_place(options), ALONE, {}, scheduler)
-        parts.first_weights.load(parts.model, parts.average.copy)
+        if not self._has_first_weights:
+            parts.first_weights.load(parts.model, parts.average.copy)
+            self._has_first_weights = True
         return parts
 
     def _put_down(self) -> None:

@@ -88,12 +88,14 @@ def asks_for_total_steps(factory: SchedulerFactory) -> bool:
 
 
 def _rates_of_groups(factory: SchedulerFactory, optimizer: Optimizer) -> dict[str, list[float]]:
-    """Return the learning rates that cycles of torch are told, for each group its own."""
-    factors = [group.get(LR_FACTOR, 1.0) for group in optimizer.param_groups]
-    is_cycle = getattr(factory, "func", factory) in (OneCycleLR, CyclicLR)
-    if not is_cycle or set(factors) == {1.0}:
+    """Return the learning rates that cycles of torch are told, for each group its own.
+
+    One that is told no highest one rises to the learning rate of the optimizer.
+    """
+    if getattr(factory, "func", factory) not in (OneCycleLR, CyclicLR):
         return {}
-    given = getattr(factory, "keywords", {})
+    factors = [group.get(LR_FACTOR, 1.0) for group in optimizer.param_groups]
+    given = {"max_lr": optimizer.defaults.get("lr"), **getattr(factory, "keywords", {})}
     return {
         name: [given[name] * factor for factor in factors]
         for name in _OF_EACH_GROUP
