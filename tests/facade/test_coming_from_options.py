@@ -230,3 +230,23 @@ def test_callbacks_hear_of_all_in_order(tmp_path: Path) -> None:
     assert watched(tmp_path, options).events == ["fit_start 0", *rest]
     longer = {**options, "trainer.max_epochs": 2}
     assert watched(tmp_path, longer).events == ["fit_start 2", *rest], "resumed"
+
+
+def test_an_evaluation_by_hand_has_batches_of_its_own_size() -> None:
+    model, sizes = nn.Linear(8, 3), []
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    by_hand(model, {"data.evaluation_batch_size": 4}).evaluate(fixed_split())
+    assert sizes == [4, 4, 1]
+
+
+def test_a_compiled_model_is_evaluated_as_it_is() -> None:
+    model, calls = nn.Linear(8, 3), []
+    compiled = torch.compile(model, backend=lambda graph, _: calls.append(graph) or graph.forward)
+    assert isinstance(compiled, nn.Module)
+    values = by_hand(compiled, {}).evaluate(fixed_split())
+    assert values == by_hand(model, {}).evaluate(fixed_split())
+    assert calls
+
+
+def by_hand(model: nn.Module, options: dict[str, Any]) -> Trainer:
+    return Trainer(model=model, loss="cross_entropy", options=options, callbacks={}, trackers={})
