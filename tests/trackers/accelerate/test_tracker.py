@@ -19,7 +19,11 @@ def test_all_of_a_run_of_two_jobs_arrives_by_a_process_of_its_own(tmp_path, monk
     monkeypatch.setenv("RANK", "0")
     run = tracked_run(tmp_path / "run", tracker="board", parameters={"optimizer": {"lr": 0.5}})
     for first in (0, 3):
-        tracker = AccelerateTracker(log_with="tensorboard", logging_dir=str(tmp_path / "logs"))
+        tracker = AccelerateTracker(
+            log_with="tensorboard",
+            logging_dir=str(tmp_path / "logs"),
+            init_kwargs={"filename_suffix": ".ours"},
+        )
         started = time.perf_counter()
         tracker.start(run)
         assert time.perf_counter() - started < 0.5
@@ -28,6 +32,7 @@ def test_all_of_a_run_of_two_jobs_arrives_by_a_process_of_its_own(tmp_path, monk
     folder = tmp_path / "logs" / "run"
     scalars = EventAccumulator(str(folder)).Reload().Scalars("train/value_1")
     assert [(event.step, event.value) for event in scalars] == [(n, n + 0.125) for n in range(6)]
+    assert len(list(folder.glob("*.ours"))) == 2, "init_kwargs reach the service"
     (hparams,) = folder.rglob("hparams.yml")
     assert "optimizer.lr: 0.5" in hparams.read_text()
 
