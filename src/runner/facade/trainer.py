@@ -35,6 +35,7 @@ from runner.errors import ConfigError
 from runner.facade import accelerator as accelerators
 from runner.facade import datasets
 from runner.facade.by_hand import Hand, Judge
+from runner.facade.main_guard import leave_if_imported_by_a_child
 from runner.facade.optimizers import read_optimizer, read_scheduler, start_of, with_cadence
 from runner.facade.run import Run
 from runner.facade.settings import as_config, check_options, read_settings, with_threads
@@ -131,6 +132,7 @@ class Trainer:
 
         Raises Interrupted, with everything saved, when a signal asked for a stop.
         """
+        leave_if_imported_by_a_child()
         check_options(self.options)
         self._put_down()
         if self._runs is not None:

@@ -1,0 +1,16 @@
+"""Notice a script that begins to train wherever it is imported."""
+
+import multiprocessing
+
+
+def leave_if_imported_by_a_child() -> None:
+    """End this process if it is a child that imports the user's script to become a worker.
+
+    Workers are not forked (other threads are alive), so each imports the script that started the
+    training, to its end. Without a guard it would begin the training again in there.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(
+            "data.num_workers: workers import this script, which begins to train when it is "
+            "imported: put what it does below  if __name__ == '__main__':"
+        )
