@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,6 +63,22 @@ def test_options_that_say_the_same_are_no_contradiction() -> None:
         (Fake(mixed_precision="fp8"), Options(), "mixed_precision=fp8 is not supported"),
         (Fake(), Options(hardware=HardwareOptions(device="cpu")), "hardware.device=cpu, and the"),
         (Fake(), Options(precision=PrecisionOptions(autocast="fp16")), "precision.autocast=fp16"),
+        (Fake(log_with=["wandb"]), Options(), "its log_with is not taken over.*trackers="),
+        (
+            Fake(state=SimpleNamespace(dynamo_plugin=SimpleNamespace(backend="INDUCTOR"))),
+            Options(),
+            "its dynamo backend INDUCTOR is not .*trainer.compile=true",
+        ),
+        (
+            Fake(state=SimpleNamespace(fsdp_plugin=object())),
+            Options(),
+            "its FSDP plugin is not .*hardware.sharding=fsdp",
+        ),
+        (
+            Fake(state=SimpleNamespace(deepspeed_plugins=object())),
+            Options(),
+            "its DeepSpeed plugin is not",
+        ),
         (3, Options(), "must be an accelerate.Accelerator, got 3"),
     ],
 )

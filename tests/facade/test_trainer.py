@@ -19,6 +19,7 @@ from runner.tasks.classification import Classification
 from tests.training.harness import (
     StopAt,
     final_state,
+    fixed_split,
     journal_of,
     same,
     tiny_data,
@@ -152,3 +153,26 @@ def test_the_command_line_cannot_resume_a_run_started_from_python(tmp_path: Path
     (tmp_path / "config.yaml").write_text("name: run\nseed: 0\n")
     with pytest.raises(RunError, match="was started from Python.*Trainer"):
         run_command(["resume", str(tmp_path)])
+
+
+def test_the_head_first_and_then_everything(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+
+    def moved(**changes: Any) -> list[bool]:
+        before = [value.clone() for value in model.state_dict().values()]
+        Trainer(
+            model=model,
+            loss="cross_entropy",
+            data=fixed_split(24),
+            options={"trainer.max_epochs": 1, "data.batch_size": 4, **changes},
+            callbacks={},
+            trackers=[],
+            output_dir=tmp_path,
+        ).fit()
+        after = model.state_dict().values()
+        return [not torch.equal(*both) for both in zip(before, after, strict=True)]
+
+    frozen = {"parameters": {"freeze": ["0", "1"]}, "trainer.gradient_checkpointing": True}
+    assert moved(**frozen) == [False] * 7 + [True] * 2
+    assert moved() == [True] * 9
+    assert not any("forward" in vars(module) for module in model.modules())

@@ -124,6 +124,18 @@ def test_a_pattern_that_fits_nothing_is_told(options: dict[str, Any], key: str) 
         optimizer_of(partial(SGD, lr=1.0), model, chosen)
 
 
+def test_what_was_frozen_is_free_again_but_for_what_its_owner_froze() -> None:
+    model = Net()
+    own = model.head.bias.requires_grad_(False)
+    freeze(model, ["blocks.0", "head.bias"])
+    freeze(model, ["embed"])
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {"embed.weight", "embed.bias", "head.bias"}
+    freeze(model, [])
+    assert [p for p in model.parameters() if not p.requires_grad] == [own]
+    assert all(module.training for module in model.train().modules())
+
+
 def test_freezing_everything_is_refused() -> None:
     with pytest.raises(ConfigError, match="leaves nothing to train"):
         freeze(Net(), ["*"])

@@ -14,7 +14,7 @@ from runner.errors import ConfigError
 from runner.models.convnet import ConvNet
 from runner.models.encoder_decoder import EncoderDecoder
 from runner.models.mlp import MLP
-from runner.runtime.recompute import recompute_blocks
+from runner.runtime.recompute import keep_blocks, recompute_blocks
 from tests.training.harness import final_state, journal_of, same, tiny_options, train
 
 PICTURES = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -101,6 +101,22 @@ def test_losses_weights_and_running_means_keep_their_bits_and_less_is_kept(name:
     assert same(plain[0], again[0])
     assert plain[1] == again[1]
     assert again[2] < 0.8 * plain[2]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_is_undone(name: str) -> None:
+    model = MODELS[name][0]()
+    before = [set(vars(module)) for module in model.modules()]
+    recompute_blocks(model)
+    assert any(
+        "forward" in vars(module) or getattr(module, "gradient_checkpointing", False)
+        for module in model.modules()
+    )
+    keep_blocks(model)
+    assert not any("forward" in vars(module) for module in model.modules())
+    assert not any(getattr(m, "gradient_checkpointing", False) for m in model.modules())
+    if name != "transformers":  # which keeps the function that it was told
+        assert before == [set(vars(module)) for module in model.modules()]
 
 
 def test_a_copy_computes_with_its_own_weights() -> None:

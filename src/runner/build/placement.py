@@ -12,7 +12,7 @@ from runner.config.options import Options
 from runner.optim.freezing import freeze
 from runner.runtime.device_map import spread_over_devices
 from runner.runtime.ranks import Ranks
-from runner.runtime.recompute import recompute_blocks
+from runner.runtime.recompute import keep_blocks, recompute_blocks
 from runner.runtime.sharding import shard
 
 
@@ -25,12 +25,14 @@ def place(
 ) -> tuple[nn.Module, nn.Module | None, torch.device]:
     """Return the model, its copy for averaged weights if one is kept, and where batches go.
 
+    What options of an earlier training have done to how it trains is undone.
     All ranks call it and have the weights of rank 0 afterwards.
     """
     device_map = options.hardware.device_map
     if device_map is None:
         model = model.to(device)
     freeze(model, options.parameters.freeze)
+    keep_blocks(model)
     ranks.spread(model.state_dict().values())  # a rank may have drawn other numbers before
     averaged = None if options.trainer.ema_decay is None else copy.deepcopy(model)
     if options.trainer.gradient_checkpointing:

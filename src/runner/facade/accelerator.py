@@ -31,6 +31,7 @@ def options_with(accelerator: Any, options: Options, written: Collection[str] = 
         raise ConfigError(
             f"accelerator: mixed_precision={mixed} is not supported: use no, bf16 or fp16"
         )
+    _check_nothing_is_lost(accelerator)
     if options.hardware.device != "auto":  # which any device is
         _check_same("hardware.device", options.hardware.device, str(device))
     if options.precision.autocast is not None or "precision.autocast" in written:
@@ -42,6 +43,36 @@ def options_with(accelerator: Any, options: Options, written: Collection[str] = 
         hardware=replace(options.hardware, device=name),
         precision=replace(options.precision, autocast=_FORMATS[mixed]),
     )
+
+
+def _check_nothing_is_lost(accelerator: Any) -> None:
+    state = getattr(accelerator, "state", None)
+    dynamo = getattr(getattr(state, "dynamo_plugin", None), "backend", "NO")
+    has = {
+        f"its dynamo backend {dynamo}": (
+            str(dynamo).rpartition(".")[2] != "NO",
+            "give options trainer.compile=true",
+        ),
+        "its log_with": (
+            bool(getattr(accelerator, "log_with", None)),
+            "give the Trainer trackers=[...]",
+        ),
+        "its DeepSpeed plugin": (
+            getattr(state, "deepspeed_plugins", None) is not None,
+            "use options hardware.sharding=fsdp",
+        ),
+        "its FSDP plugin": (
+            getattr(state, "fsdp_plugin", None) is not None,
+            "give options hardware.sharding=fsdp",
+        ),
+    }
+    problems = [
+        f"accelerator: {what} is not taken over: leave it out, and {instead}"
+        for what, (is_there, instead) in has.items()
+        if is_there
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def leave_its_group() -> None:

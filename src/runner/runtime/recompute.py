@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from runner.errors import ConfigError
 from runner.runtime.blocks import containers, is_block
 
+_MARK = "_recomputes_by_options"  # on a model of transformers
+
 
 def recompute_blocks(model: nn.Module) -> None:
     """Make `model` keep only what enters its blocks, in place; names and classes stay.
@@ -41,11 +43,40 @@ def recompute_blocks(model: nn.Module) -> None:
         block.forward = partial(_once_more, block, block.forward)
 
 
+def keep_blocks(model: nn.Module) -> None:
+    """Undo `recompute_blocks`, if `model` had it."""
+    if hasattr(model, _MARK):
+        delattr(model, _MARK)
+        _no_more_by_transformers(model)
+    for module in model.modules():
+        own: Any = vars(module).get("forward")
+        made = getattr(own, "func", None)
+        if made is not _in_parts and made is not _once_more:
+            continue
+        del module.forward
+        if made is _once_more and not _is_of_class(own.args[1], module):
+            module.forward = own.args[1]
+
+
+def _is_of_class(forward: Any, module: nn.Module) -> bool:
+    return getattr(forward, "__func__", None) is type(module).forward
+
+
 def _by_transformers(model: Any) -> None:
+    if any(getattr(module, "gradient_checkpointing", False) for module in model.modules()):
+        return  # by its owner, and so for good
+    setattr(model, _MARK, True)
     if hasattr(model, "activation_checkpointing_enable"):  # its name from 5.20 or so on
         model.activation_checkpointing_enable({"use_reentrant": False})
     else:
         model.gradient_checkpointing_enable({"use_reentrant": False})
+
+
+def _no_more_by_transformers(model: Any) -> None:
+    if hasattr(model, "activation_checkpointing_disable"):
+        model.activation_checkpointing_disable()
+    else:
+        model.gradient_checkpointing_disable()
 
 
 def _in_parts(layers: nn.Sequential, inputs: Any) -> Any:
