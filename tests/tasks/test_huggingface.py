@@ -219,6 +219,7 @@ def test_a_model_of_ones_own_may_return_a_plain_dict() -> None:
     ("batch", "model", "error", "message"),
     [
         ((1, 2), None, DataError, "needs a mapping .* got a tuple"),
+        ({"labels": torch.zeros(2, 3)}, Own(), DataError, "one class a sample, got"),
         ({"x": torch.randn(2, 8)}, Own(), DataError, "the batch has no 'labels'"),
         (
             {"labels": torch.zeros(2, dtype=torch.int64)},

@@ -59,6 +59,7 @@ def test_numbers_are_compared_one_by_one_whatever_their_shape() -> None:
         ({"huber": {"dleta": 1}}, "task.loss.huber"),
         ({"huber": {}, "mse": {}}, "one name with its arguments"),
         (3, "a name or a function"),
+        (nn.Linear(2, 2), "has parameters of its own"),
         (nn.MSELoss(reduction="sum"), "a reduction of its own"),
     ],
 )
@@ -88,6 +89,40 @@ def test_what_counts_in_the_mean_of_torch_is_counted() -> None:
     assert Loss("mse").counts(target) is None
     expected = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 4.0]))
     assert weighted(OUTPUT, CLASSES).item() == expected(OUTPUT, CLASSES).item()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"cross_entropy": {"weight": [1.0, 5.0, 1.0]}},
+        {"cross_entropy": {"weight": [1.0, 5.0, 1.0], "ignore_index": 255}},
+        {"cross_entropy": {"weight": [1.0, 5.0, 1.0], "label_smoothing": 0.2}},
+        {"nll": {"weight": [1.0, 5.0, 1.0]}},
+        {"multi_margin": {"weight": [1.0, 5.0, 1.0]}},
+        "cross_entropy",
+    ],
+)
+def test_weights_of_one_change_nothing_about_the_weights_of_classes(loss: object) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for classes in ([1, 2, 0, 1], [1, 255, 0, 1], [1, -100, 0, 1]):
+        is_named = "ignore_index" in str(loss)
+        if (255 in classes) != is_named or ("margin" in str(loss) and -100 in classes):
+            continue
+        output, target = torch.randn(4, 3, generator=generator), torch.tensor(classes)
+        made = Loss(loss)  # type: ignore[arg-type]
+        ones = torch.ones(4)
+        plain = made(output, target)
+        assert made(output, target, ones).item() == pytest.approx(plain.item())
+        assert sum(made.counts(target, ones) or ()) == sum(made.counts(target) or ones.tolist())
+
+
+def test_a_label_that_is_ignored_counts_nothing_and_probabilities_count_one_a_sample() -> None:
+    assert Loss("cross_entropy").counts(torch.tensor([1, -100])) == [1.0, 0.0]
+    shares = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    weighted = Loss({"cross_entropy": {"weight": [1.0, 5.0, 1.0]}})
+    assert weighted.counts(shares) is None
+    ones = weighted(OUTPUT, shares, torch.ones(2))
+    assert ones.item() == pytest.approx(weighted(OUTPUT, shares).item())
 
 
 def test_weights_need_a_loss_for_each_sample() -> None:

@@ -60,6 +60,55 @@ def test_weights_of_samples_weigh_loss_and_step(task: Supervised) -> None:
     assert values["loss"] == pytest.approx(output.loss.item())
 
 
+IGNORING = torch.tensor([0, -100, 1])
+
+
+@pytest.mark.parametrize("task", [Classification(2), Supervised("cross_entropy", ["accuracy"])])
+def test_ignored_labels_count_nowhere(task: Supervised) -> None:
+    model = nn.Identity()
+    output = task.training_step(model, task.prepare((INPUTS, IGNORING)))
+    assert output.num_targets == 2
+    assert output.loss.item() == pytest.approx(functional.cross_entropy(INPUTS, IGNORING).item())
+    metrics = task.metrics()
+    for part in (slice(0, 1), slice(1, 2), slice(2, 3)):
+        task.evaluation_step(model, task.prepare((INPUTS[part], IGNORING[part])), metrics)
+    assert metrics["loss"].compute() == pytest.approx(output.loss.item())
+    assert metrics["accuracy"].compute() == 0.5
+
+
+@pytest.mark.parametrize("weight", [(), (WEIGHT,)])
+@pytest.mark.parametrize(
+    "task", [Classification(2), Supervised("cross_entropy"), Distillation(nn.Linear(2, 2), 2)]
+)
+def test_a_batch_of_which_nothing_counts_is_a_zero(
+    task: Supervised, weight: tuple[Tensor, ...]
+) -> None:
+    model = nn.Linear(2, 2)
+    batch = task.prepare((INPUTS, torch.full((3,), -100), *weight))
+    output = task.training_step(model, batch)
+    output.loss.backward()
+    assert output.loss.item() == 0.0 and output.num_targets == 0
+    assert model.weight.grad is not None and not model.weight.grad.any()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", {"cross_entropy": {"weight": [1.0, 5.0]}}])
+def test_micro_batches_of_weighted_samples_give_the_gradient_of_the_whole(loss: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs, target = torch.randn(16, 2, generator=generator), torch.arange(16) % 2
+    weight = torch.rand(16, generator=generator)
+    task, model = Supervised(loss), nn.Linear(2, 2)
+    whole = task.training_step(model, task.prepare((inputs, target, weight)))
+    (wanted,) = torch.autograd.grad(whole.loss, model.weight)
+    halves = [
+        task.training_step(model, task.prepare((inputs[part], target[part], weight[part])))
+        for part in (slice(0, 8), slice(8, 16))
+    ]
+    total = sum(half.num_targets for half in halves)
+    each = torch.stack([half.loss * half.num_targets for half in halves])
+    (found,) = torch.autograd.grad(each.sum() / total, model.weight)
+    assert torch.allclose(found, wanted, atol=1e-6)
+
+
 def test_a_mapping_without_input_is_given_by_name() -> None:
     class Sum(nn.Module):
         def forward(self, left: Tensor, right: Tensor) -> Tensor:

@@ -107,6 +107,17 @@ def test_a_loss_without_the_parameters_is_one_sentence(tmp_path: Path) -> None:
         train(tmp_path, options(), **turns(task=Detached(num_classes=3)))
 
 
+def test_a_task_may_freeze_parameters_and_log_plain_numbers(tmp_path: Path) -> None:
+    class Freezing(Turns):
+        def alternating_step(self, model: Any, batch: Any, update: Any) -> StepOutput:
+            model["first"][0].bias.requires_grad_(False)
+            output = super().alternating_step(model, batch, update)
+            values: dict[str, Any] = {"plain": 0.5}
+            return StepOutput(output.loss, output.num_targets, values)
+
+    assert train(tmp_path, options(max_steps=2), **turns(task=Freezing(num_classes=3))).step == 2
+
+
 def test_a_rollback_brings_all_optimizers_back(tmp_path: Path) -> None:
     class Exploding(Turns):
         def alternating_step(self, model: Any, batch: Any, update: Any) -> StepOutput:

@@ -10,7 +10,7 @@ from runner.metrics.by_name import Wanted
 from runner.metrics.mean import Mean
 from runner.metrics.metric import Metric
 from runner.tasks.losses import LossFunction
-from runner.tasks.supervised import WEIGHT, Supervised
+from runner.tasks.supervised import Supervised, as_mapping, mean_over
 
 
 class Coded(NamedTuple):
@@ -43,8 +43,8 @@ class Autoencoder(Supervised):
 
     def prepare(self, batch: Any) -> Batch:
         """Return {"input", "target"}, which are the same."""
-        named = super().prepare(batch)
-        return {**named, "target": named["input"]}
+        named = as_mapping(batch)
+        return super().prepare({**named, "target": named["input"]})
 
     def forward(self, model: nn.Module, batch: Batch) -> Coded | Tensor:
         output = model(batch["input"])
@@ -52,11 +52,11 @@ class Autoencoder(Supervised):
 
     def loss_of(self, output: Coded | Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         given = output if isinstance(output, Tensor) else output.reconstruction
-        reconstruction = self.loss(given, batch["target"], batch.get(WEIGHT))
+        reconstruction = self.mean_loss(given, batch)
         values = {"reconstruction": reconstruction}
         if isinstance(output, Tensor):
             return reconstruction, values
-        values["divergence"] = _divergence(output)
+        values["divergence"] = _divergence(output, batch)
         return reconstruction + self._beta * values["divergence"], values
 
     def metrics(self) -> dict[str, Metric]:
@@ -67,8 +67,8 @@ class Autoencoder(Supervised):
         return super().predictions_of(reconstruction)
 
 
-def _divergence(output: Coded) -> Tensor:
+def _divergence(output: Coded, batch: Batch) -> Tensor:
     """Return KL(N(mean, variance) || N(0, 1)), summed over the code, a number of the input."""
     mean, log_variance = output.mean.float(), output.log_variance.float()
     each = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum(dim=1)
-    return each.mean() / output.reconstruction[0].numel()
+    return mean_over(each, batch) / output.reconstruction[0].numel()

@@ -11,7 +11,8 @@ from runner.data.data import Batch
 from runner.errors import ConfigError
 from runner.metrics.by_name import MetricSet, Wanted
 from runner.metrics.metric import Metric
-from runner.tasks.supervised import WEIGHT, Supervised, num_targets
+from runner.tasks.labels import IGNORED
+from runner.tasks.supervised import COUNTS, Supervised, num_targets
 from runner.tasks.task import Predictions
 
 DEFAULT_METRICS = ("accuracy", "macro_f1")
@@ -37,8 +38,8 @@ class Classification(Supervised):
         self._metrics = MetricSet(metrics, num_classes=len(self.class_names))
 
     def loss_of(self, output: Any, batch: Batch) -> Tensor:
-        if WEIGHT in batch:
-            return self.loss(output, batch["target"], batch[WEIGHT])
+        if COUNTS in batch:  # its samples count unequally
+            return self.mean_loss(output, batch)
         return functional.cross_entropy(  # what `loss` comes to, at less cost
             output.float(), batch["target"], label_smoothing=self._label_smoothing
         )
@@ -49,7 +50,7 @@ class Classification(Supervised):
         target, logits = batch["target"], self.forward(model, batch)
         metrics["loss"].update(self.loss_of(logits, batch), num_targets(batch))
         predicted, probabilities, wanted = _to_host(*most_probable(logits), target)
-        self._metrics.update(metrics, logits, wanted.long())
+        self._metrics.update(metrics, *self.loss.without_ignored(logits, wanted.long()))
         return Predictions(self._named(predicted), probabilities.tolist(), self._named(wanted))
 
     def predictions_of(self, output: Any) -> tuple[list[str], list[float]]:
@@ -57,7 +58,8 @@ class Classification(Supervised):
         return self._named(predicted), probabilities.tolist()
 
     def _named(self, classes: Tensor) -> list[str]:
-        return [self.class_names[number] for number in classes.long().tolist()]
+        names = self.class_names
+        return [str(n) if n == IGNORED else names[n] for n in classes.long().tolist()]
 
 
 def most_probable(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from runner.errors import ConfigError
 from runner.metrics.by_name import Wanted
 from runner.runtime.seeds import preserved_random_state
 from runner.tasks.classification import DEFAULT_METRICS, Classification
-from runner.tasks.supervised import WEIGHT, num_targets
+from runner.tasks.supervised import mean_over, num_targets
 from runner.tasks.task import StepOutput
 
 
@@ -67,9 +67,7 @@ class Distillation(Classification):
             reduction="none",
             log_target=True,
         ).sum(dim=-1)
-        weight = batch.get(WEIGHT)
-        mean = each.mean() if weight is None else (each * weight).sum() / weight.sum()
-        return mean * temperature**2
+        return mean_over(each, batch) * temperature**2
 
     def _loaded(self) -> nn.Module:
         if self._teacher is None:

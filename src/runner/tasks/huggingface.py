@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from runner.data.characters import Tokenizer
@@ -13,6 +12,7 @@ from runner.metrics.by_name import MetricSet, Wanted
 from runner.metrics.mean import Mean, Perplexity
 from runner.metrics.metric import Metric
 from runner.tasks.labels import IGNORED, ClassLabels, Labels, TokenLabels, ValueLabels, read_tokens
+from runner.tasks.losses import nothing
 from runner.tasks.task import Predictions, StepOutput
 
 KINDS = ("next_tokens", "tokens", "classes", "values")
@@ -141,7 +141,7 @@ def _loss(output: Any, count: int) -> Tensor:
             "task=huggingface: the model returned no loss, though it was given labels: use a task "
             "that computes one (task=supervised)"
         )
-    return loss if count else torch.nan_to_num(_logits(output)).sum() * 0.0
+    return loss if count else nothing(_logits(output))
 
 
 def _logits(output: Any) -> Tensor:

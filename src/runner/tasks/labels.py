@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.data.characters import Tokenizer
+from runner.errors import DataError
 
 IGNORED = -100
 
@@ -95,6 +96,11 @@ class ClassLabels:
         self._class_names = class_names
 
     def counts(self, labels: Tensor) -> list[int]:
+        if labels.numel() != len(labels):
+            raise DataError(
+                f"task.labels=classes: one class a sample, got labels {tuple(labels.shape)}: for "
+                "several classes a sample use task=supervised with loss bce_with_logits"
+            )
         return (labels.view(len(labels)) != IGNORED).long().tolist()
 
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -32,6 +32,7 @@ OF_NUMBERS: dict[str, type[nn.Module]] = {  # outputs and targets of one shape
     "kl_div": nn.KLDivLoss,
 }
 LOSSES = OF_CLASSES | OF_NUMBERS
+_COUNTING = ("cross_entropy", "nll")  # whose mean is over targets that count, not over samples
 _BY_CLASS_NAME = {kind.__name__: name for name, kind in LOSSES.items()}  # torch's own names
 
 
@@ -50,8 +51,18 @@ class Loss:
                 f"task.loss: {type(self._function).__name__} has a reduction of its own: leave it "
                 "out, the mean is taken over the targets"
             )
+        if _is_trainable(self._function):
+            raise ConfigError(
+                f"task.loss: {type(self._function).__name__} has parameters of its own, which "
+                "nothing would train or save: make it a part of the model and write a task (or "
+                "freeze them by requires_grad_(False))"
+            )
         self._each = _unreduced(self._function)
-        self._class_weights: Tensor | None = getattr(self._function, "weight", None)
+        counting = self.name in _COUNTING
+        self._class_weights = getattr(self._function, "weight", None) if counting else None
+        self._ignored: int | None = (
+            getattr(self._function, "ignore_index", -100) if counting else None
+        )
         self._modules = [f for f in (self._function, self._each) if _has_tensors(f)]
 
     def __call__(self, output: Any, target: Any, weight: Tensor | None = None) -> Tensor:
@@ -62,22 +73,47 @@ class Loss:
         if weight is None:
             value = self._function(output, target)
             return value if value.dim() == 0 else value.mean()
-        return _weighted(self._each(output, target), weight)
+        return _weighted(self._each(output, target), weight.flatten(), self._counted(target))
 
-    def counts(self, target: Tensor) -> list[float] | None:
-        """Return how much the targets of each sample count in the mean; None: one a sample.
+    def counts(self, target: Tensor, weight: Tensor | None = None) -> list[float] | None:
+        """Return how much each sample counts in the mean; None: one a sample.
 
         Of class numbers (batch, ...) on the host: those of `ignore_index` do not count, and others
-        by the weight of their class, as torch takes its mean.
+        by the weight of their class, as torch takes its mean; times the `weight` of the sample.
         """
-        weights = self._class_weights
-        if (target.dim() < 2 and weights is None) or self.name not in OF_CLASSES:
+        if weight is not None:
+            counted = self._counted(target)
+            flat = weight.flatten()
+            return (flat if counted is None else flat * counted).tolist()
+        if target.dim() < 2 and self._class_weights is None and not self._ignores_in(target):
+            return None
+        counted = self._counted(target)
+        return None if counted is None else counted.tolist()
+
+    def without_ignored(self, output: Any, target: Tensor) -> tuple[Any, Tensor]:
+        """Return what metrics compare: if some targets are of `ignore_index`, the others alone."""
+        if not isinstance(output, Tensor) or output.dim() != target.dim() + 1:
+            return output, target
+        if not self._ignores_in(target):
+            return output, target
+        counts = target != self._ignored
+        return output.movedim(1, -1)[counts], target[counts]
+
+    def _ignores_in(self, target: Tensor) -> bool:
+        if self._ignored is None or target.is_floating_point():
+            return False
+        return bool((target == self._ignored).any())
+
+    def _counted(self, target: Tensor) -> Tensor | None:
+        """Return how much the targets of each sample count, (batch,); None: one a sample."""
+        if self._ignored is None or target.is_floating_point():  # those are probabilities
             return None
         flat = target.reshape(len(target), -1)
-        counted = (flat != getattr(self._function, "ignore_index", -100)).float()
-        if weights is not None:
-            counted *= weights.cpu()[flat.clamp(min=0)]
-        return counted.sum(dim=1).tolist()
+        counted = (flat != self._ignored).float()
+        weights = self._class_weights
+        if weights is not None:  # a class that is not there is told by the loss itself
+            counted *= weights.to(flat.device)[flat.clamp(0, len(weights) - 1)]
+        return counted.sum(dim=1)
 
     def _aligned(self, output: Any, target: Any) -> tuple[Any, Any]:
         """Give numbers one shape and type; never spread them over one another, as torch would."""
@@ -97,14 +133,35 @@ def _has_tensors(function: LossFunction) -> TypeGuard[nn.Module]:
     return isinstance(function, nn.Module) and bool(function.state_dict())
 
 
-def _weighted(losses: Tensor, weight: Tensor) -> Tensor:
+def _is_trainable(function: LossFunction) -> bool:
+    return isinstance(function, nn.Module) and any(p.requires_grad for p in function.parameters())
+
+
+def nothing(output: Tensor) -> Tensor:
+    """Return the loss of a batch of which no target counts, where a mean is no number: zero."""
+    return torch.nan_to_num(output).sum() * 0.0
+
+
+def weighted_mean(losses: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean of `losses` (batch,), each counted by its weight; 0 if none counts."""
+    return (losses * weight).sum() / _divisor(weight)
+
+
+def _divisor(weight: Tensor) -> Tensor:
+    total = weight.sum()
+    return torch.where(total > 0, total, torch.ones_like(total))
+
+
+def _weighted(losses: Tensor, weight: Tensor, counted: Tensor | None) -> Tensor:
     if losses.dim() == 0:
         raise ConfigError(
             "task.loss returns the mean of a batch, and its samples have weights: let it return a "
             "loss for each sample, or leave the weights out of the data"
         )
-    each = losses.reshape(len(weight), -1).mean(dim=1)
-    return (each * weight).sum() / weight.sum().clamp(min=torch.finfo(torch.float32).tiny)
+    each = losses.reshape(len(weight), -1)
+    if counted is None:
+        return weighted_mean(each.mean(dim=1), weight)
+    return (each.sum(dim=1) * weight).sum() / _divisor(weight * counted)  # as torch weighs classes
 
 
 def _read(loss: str | Mapping[str, Any] | LossFunction) -> tuple[str | None, LossFunction]:

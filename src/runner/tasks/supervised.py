@@ -10,7 +10,7 @@ from runner.errors import DataError
 from runner.metrics.by_name import MetricSet, Wanted
 from runner.metrics.mean import Mean
 from runner.metrics.metric import Metric
-from runner.tasks.losses import OF_CLASSES, Loss, LossFunction
+from runner.tasks.losses import OF_CLASSES, Loss, LossFunction, nothing, weighted_mean
 from runner.tasks.task import Predictions, StepOutput
 
 WEIGHT = "weight"  # of each sample
@@ -37,10 +37,10 @@ class Supervised:
 
     def prepare(self, batch: Any) -> Batch:
         """Turn what the loader gives into {"input", "target", ...}, on the host."""
-        named = _named(batch)
-        counts = self.loss.counts(named["target"]) if "target" in named else None
-        if WEIGHT in named:
-            counts = named[WEIGHT].tolist()
+        named = as_mapping(batch)
+        if "target" not in named:
+            return named
+        counts = self.loss.counts(named["target"], named.get(WEIGHT))
         return named if counts is None else {**named, COUNTS: counts}
 
     def forward(self, model: nn.Module, batch: Batch) -> Any:
@@ -54,6 +54,12 @@ class Supervised:
 
         They stay on the device: no `.item()`, no `if`.
         """
+        return self.mean_loss(output, batch)
+
+    def mean_loss(self, output: Any, batch: Batch) -> Tensor:
+        """Return the mean of `loss` over the targets that count, 0 without any."""
+        if not num_targets(batch) and isinstance(output, Tensor):
+            return nothing(output)
         return self.loss(output, batch["target"], batch.get(WEIGHT))
 
     def predictions_of(self, output: Any) -> tuple[list[str], list[float]]:
@@ -78,7 +84,7 @@ class Supervised:
         for name, value in {**values, "loss": loss}.items():
             if name in metrics:
                 metrics[name].update(value, num_targets(batch))
-        self._metrics.update(metrics, output, batch["target"])
+        self._metrics.update(metrics, *self.loss.without_ignored(output, batch["target"]))
         texts, confidences = self.predictions_of(output)
         return Predictions(texts, confidences, texts_of(batch["target"]))
 
@@ -98,6 +104,13 @@ def num_targets(batch: Batch) -> float:
     return sum(batch[COUNTS]) if COUNTS in batch else len(batch["target"])
 
 
+def mean_over(losses: Tensor, batch: Batch) -> Tensor:
+    """Return the mean of `losses` (batch,), each counting as much as its sample does."""
+    if COUNTS not in batch:
+        return losses.mean()
+    return weighted_mean(losses, losses.new_tensor(batch[COUNTS]))
+
+
 def texts_of(values: Tensor) -> list[str]:
     """Return the numbers of each sample as text, those of a sample apart by spaces."""
     rows = values.detach().cpu().reshape(len(values), -1)
@@ -105,7 +118,8 @@ def texts_of(values: Tensor) -> list[str]:
     return [" ".join(form.format(number) for number in row) for row in rows.tolist()]
 
 
-def _named(batch: Any) -> dict[str, Any]:
+def as_mapping(batch: Any) -> dict[str, Any]:
+    """Return what the loader gives as {"input", "target", ...}; DataError for other forms."""
     if isinstance(batch, list | tuple) and 2 <= len(batch) <= 3:
         return dict(zip(("input", "target", WEIGHT), batch, strict=False))
     if isinstance(batch, Mapping):

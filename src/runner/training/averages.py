@@ -1,6 +1,7 @@
 """`Averages`: means of what training steps report, without waiting for the device."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -24,11 +25,11 @@ class Averages:
         self._waiting: dict[str, tuple[list[Tensor], list[float]]] = {}
         self._sums: dict[str, tuple[float, float]] = {}  # name -> (weighted sum, weight)
 
-    def add(self, values: dict[str, Tensor], *, weight: float) -> None:
-        """Count scalars, still on the device, with `weight` each."""
+    def add(self, values: Mapping[str, Tensor | float], *, weight: float) -> None:
+        """Count scalars, tensors still on the device or plain numbers, with `weight` each."""
         for name, value in values.items():
             tensors, weights = self._waiting.setdefault(name, ([], []))
-            tensors.append(value.detach())
+            tensors.append(torch.as_tensor(value).detach())
             weights.append(weight)
             if len(tensors) >= _FOLD_AT:
                 self._fold()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from runner.errors import RunError
 from runner.protocols import check_state_keys
+from runner.tasks.task import has_step
 from runner.training.averages import Averages
 from runner.training.finite import is_finite
 from runner.training.parts import Parts
@@ -94,9 +95,10 @@ class Health:
     def _act(self, saver: CanRollBack, progress: Progress) -> None:
         where = f"the loss is no number between step {self._good_step} and step {progress.step}"
         if self._policy == "stop":
+            skip = "skip, or " if has_step(self._parts.task) else ""  # others take no skips
             raise NonfiniteError(
                 f"{where}: lower optimizer.lr, set trainer.max_grad_norm, or go on with "
-                "trainer.on_nonfinite=skip, or rollback with checkpoint.every in steps (also on "
+                f"trainer.on_nonfinite={skip}rollback with checkpoint.every in steps (also on "
                 "resume)"
             )
         self._rollbacks += 1

@@ -8,8 +8,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import torch
-
 from runner.data.data import Batch
 from runner.data.epoch import Epoch, MicroBatch
 from runner.data.lengths import Lengths
@@ -128,9 +126,8 @@ class OwnEpochStep:
             values = self._task.training_epoch(parts.model, batches, self._updates)
         whole.content.end()  # also if the task has not read all of it
         self._follow()
-        scalars = {name: torch.as_tensor(value) for name, value in values.items()}
         if self._own_samples:
-            self._averages.add(scalars, weight=self._own_samples)
+            self._averages.add(values, weight=self._own_samples)
         self.stage = Stage.UPDATING
         return self._samples
 

@@ -102,12 +102,15 @@ class OptimizerUpdate:
     def _backward(self, loss: Tensor, num_targets: float) -> Tensor:
         """Leave in `.grad` the gradient of the mean over the targets of all ranks; return that."""
         scaler, mean = self._precision.scaler, loss.detach()
+        trained = [p for p in self._parameters if p.requires_grad]  # a task may freeze some
+        if not trained:
+            raise RunError(f"update['{self._name}']: all parameters of that optimizer are frozen")
         if not self._ranks.are_several:
-            scaler.scale(loss).backward(inputs=self._parameters)
+            scaler.scale(loss).backward(inputs=trained)
         else:
             weight = num_targets if self.counts else 0
             self._gradients.begin()
-            scaler.scale(loss * weight).backward(inputs=self._parameters)
+            scaler.scale(loss * weight).backward(inputs=trained)
             divisor = self._gradients.finish(weight)
             gradients = [p.grad for p in self._parameters if p.grad is not None]
             torch._foreach_div_(gradients, divisor)  # type: ignore[attr-defined]
