@@ -121,6 +121,11 @@ def test_a_model_of_several_parts_is_built_of_nodes() -> None:
     assert any("model.modules.generator.in_feature:" in problem for problem in problems)
 
 
+def test_patience_with_a_train_metric_needs_no_evaluation() -> None:
+    knobs = ["trainer.best_metric=train.loss", "trainer.patience=3", "trainer.evaluate_every=null"]
+    assert validate(compose(knobs)).trainer.patience == 3
+
+
 def test_a_component_without_a_target_is_told() -> None:
     assert "model has no _target_, so there is nothing to build" in problems_of("~model._target_")
 

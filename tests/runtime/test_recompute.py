@@ -169,3 +169,23 @@ def test_it_goes_with_any_precision(tmp_path: Path) -> None:
         train(tmp_path / str(wanted), options, model=Residual())
         losses.append(journal_of(tmp_path / str(wanted)))
     assert losses[0] == losses[1]
+
+
+def test_every_list_of_blocks_is_computed_again() -> None:
+    model = EncoderDecoder(9, 16, 3, 2, dropout=0.2)
+    recompute_blocks(model)
+    lists = [list(one) for one in model.modules() if isinstance(one, nn.ModuleList)]
+    assert len(lists) == 2
+    assert all("forward" in vars(block) for blocks in lists for block in blocks)
+
+
+def test_every_part_of_a_model_of_several_is_computed_again() -> None:
+    parts = {name: nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)) for name in ("one", "two")}
+    recompute_blocks(nn.ModuleDict(parts))
+    assert all("forward" in vars(part) for part in parts.values())
+
+
+def test_a_list_within_a_block_is_left_to_its_block() -> None:
+    inner = [nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)) for _ in range(3)]
+    recompute_blocks(nn.Sequential(*inner))
+    assert all(one.forward.func.__name__ == "_once_more" for one in inner)

@@ -19,7 +19,7 @@ from runner.runtime.device import move
 from runner.runtime.precision import Precision
 from runner.tasks.task import Predictions, Task, has_own_epoch
 from runner.training.averages import Averages
-from runner.training.evaluation import evaluate
+from runner.training.evaluation import evaluate, preserved_modes
 from runner.training.parts import Parts
 from runner.training.position import TrainingData
 from runner.training.progress import Progress
@@ -124,13 +124,11 @@ class Judge:
     def predict(self, *loaders: Loader) -> Predictions:
         """Return what the model says about every sample of `loaders`, in their order."""
         self.model.to(self.device)
-        modes = {module: module.training for module in self.model.modules()}
-        self.model.eval()
         try:
-            said = [self._said(micro) for loader in loaders for micro in _batches_of(loader)]
+            with preserved_modes(self.model):
+                self.model.eval()
+                said = [self._said(micro) for loader in loaders for micro in _batches_of(loader)]
         finally:
-            for module, was_training in modes.items():
-                module.training = was_training
             for loader in loaders:
                 loader.close()
         return _joined(said)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.errors import ConfigError
-from runner.runtime.blocks import containers, is_block
+from runner.runtime.blocks import is_block, separate_containers
 
 _MARK = "_recomputes_by_options"  # on a model of transformers
 
@@ -23,23 +23,31 @@ def recompute_blocks(model: nn.Module) -> None:
     """Make `model` keep only what enters its blocks, in place; names and classes stay.
 
     A model of `transformers` does it by its own method. Of another one, the blocks are the members
-    of the longest nn.ModuleList or nn.Sequential; a Sequential of plain layers is cut in about as
-    many parts as there are layers in each. Raises ConfigError for a model that has neither.
+    of each nn.ModuleList or nn.Sequential (of one within another, the longer one); a Sequential of
+    plain layers is cut in about as many parts as there are layers in each. Raises
+    ConfigError for a model that has neither.
     """
     if getattr(model, "supports_gradient_checkpointing", False):
         _by_transformers(model)
         return
-    longest = max(containers(model), key=len, default=None)
-    if longest is None:
+    found = separate_containers(model)
+    if not found:
         raise ConfigError(
             f"trainer.gradient_checkpointing: {type(model).__name__} has nothing to compute again: "
             "no nn.ModuleList or nn.Sequential of two members or more with parameters; set it to "
             "false"
         )
-    if isinstance(longest, nn.Sequential) and not any(is_block(layer) for layer in longest):
-        longest.forward = partial(_in_parts, longest)  # pyright: ignore[reportAttributeAccessIssue]
+    for container in found:
+        _recompute_members(container)
+
+
+def _recompute_members(container: nn.ModuleList | nn.Sequential) -> None:
+    if isinstance(container, nn.Sequential) and not any(is_block(layer) for layer in container):
+        container.forward = partial(  # pyright: ignore[reportAttributeAccessIssue]
+            _in_parts, container
+        )
         return
-    for block in longest:
+    for block in container:
         block.forward = partial(_once_more, block, block.forward)
 
 

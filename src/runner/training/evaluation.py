@@ -99,7 +99,8 @@ def evaluate(
     on with those it would have drawn without an evaluation. `on_batch` may raise to give it up.
     """
     metrics = task.metrics()
-    with preserved_random_state(), _evaluating(model), torch.inference_mode():
+    with preserved_random_state(), preserved_modes(model), torch.inference_mode():
+        model.eval()
         seed_everything(mix(seed, ranks.rank) >> 1 if ranks.rank else seed)
         batches = _batches(loader, task, device)
         if evaluates_whole_splits(task):
@@ -135,9 +136,9 @@ def _counted(batches: Iterator[tuple[Batch, bool]], on_batch: OnBatch) -> Iterat
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def preserved_modes(model: nn.Module) -> Iterator[None]:
+    """Let each module of `model` be in training or not at the end as it was before."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from runner.runtime.device import prepare_hardware
 from runner.runtime.seeds import preserved_random_state
 from runner.tasks.task import has_own_epoch
 from runner.training.averages import Averages
+from runner.training.evaluation import preserved_modes
 from runner.training.parts import Parts
 from runner.training.position import TrainingData
 from runner.training.progress import Progress
@@ -60,15 +61,12 @@ def unchanged(parts: Parts) -> Iterator[None]:
     if parts.average.copy is not None:
         stateful.append(parts.average.copy)
     before = [copy.deepcopy(part.state_dict()) for part in stateful]
-    modes = [(module, module.training) for module in parts.model.modules()]
-    with preserved_random_state():
+    with preserved_random_state(), preserved_modes(parts.model):
         try:
             yield
         finally:
             for part, state in zip(stateful, before, strict=True):
                 part.load_state_dict(state)
-            for module, was_training in modes:
-                module.training = was_training
             for loader in parts.loaders.values():
                 loader.close()
 

@@ -20,7 +20,16 @@ from runner.tasks.task import Predictions
 from runner.training.callback import Callback, Fit
 from runner.training.callbacks.calibration import ConfidenceCalibration
 from runner.training.progress import Progress
-from tests.training.harness import StopAt, final_state, journal_of, same, tiny_options, train
+from tests.training.harness import (
+    StopAt,
+    final_state,
+    fixed_split,
+    journal_of,
+    same,
+    tiny_data,
+    tiny_options,
+    train,
+)
 
 
 class Keeps(Callback):
@@ -60,6 +69,20 @@ def test_each_evaluation_has_its_map_and_the_test_takes_that_of_its_weights(tmp_
     assert report.own == reliability_of(confidences.tolist(), rights.tolist())
     assert report.calibrated == reliability_of(calibration(confidences), rights.tolist())
     assert (tmp_path / "plots/reliability.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("metric", "name"), [("evaluation.hard.loss", "hard"), ("train.loss", "clean")]
+)
+def test_of_several_sets_one_is_learnt_from(tmp_path: Path, metric: str, name: str):
+    keeps = Keeps()
+    sets = {"clean": fixed_split(9), "hard": fixed_split(6)}
+    options = tiny_options(evaluate_every="4 steps", best_metric=metric, log_every_steps=1)
+    callbacks = {"keeps": keeps, "calibration": ConfidenceCalibration()}
+    train(tmp_path, options, data=tiny_data(evaluation=sets), callbacks=callbacks)
+    for step, plain in maps_of(tmp_path).items():
+        fitted = fit_calibration(*keeps.of(f"evaluation.{name}", int(step)))
+        assert fitted is not None and asdict(fitted) == plain
 
 
 @pytest.mark.parametrize("in_evaluation", [False, True])
@@ -111,11 +134,12 @@ def evaluate(fit: Fit, callback: Callback, split: str, *batches: Predictions) ->
     callback.on_evaluation_end(fit, split, {})
 
 
-def test_batches_of_several_datasets_are_one_evaluation(fit: Fit):
+def test_the_batches_of_the_first_set_are_learnt_from_together(fit: Fit):
     callback = ConfidenceCalibration()
     callback.on_evaluation_start(fit, "evaluation", 2)
     callback.on_evaluation_batch(fit, "evaluation.a", {}, Predictions(["x"], [0.9], ["x"]))
-    callback.on_evaluation_batch(fit, "evaluation.b", {}, Predictions(["x"], [0.2], ["y"]))
+    callback.on_evaluation_batch(fit, "evaluation.a", {}, Predictions(["x"], [0.2], ["y"]))
+    callback.on_evaluation_batch(fit, "evaluation.b", {}, Predictions(["x"], [0.4], ["y"]))
     callback.on_evaluation_end(fit, "evaluation", {})
     (fitted,) = maps_of(fit.directory.path).values()
     assert (fitted["count"], fitted["right"]) == (2, 1)

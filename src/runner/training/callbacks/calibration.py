@@ -18,14 +18,15 @@ class ConfidenceCalibration(Callback):
     """Fits at every evaluation the map from confidence to the share of texts or classes right.
 
     It costs no pass of its own. calibration.json in the run's directory has the map of every
-    evaluated step: what reads with the weights of one takes its map. After the test split
+    evaluated step: what reads with the weights of one takes its map. Of several evaluation sets it
+    is fitted on the one that trainer.best_metric names, else on the first. After the test split
     reliability.json and plots/reliability.png say what came of it there. Predictions without
     targets, and confidences that are all the same, are passed over.
     """
 
     def __init__(self) -> None:
         self._fitted: dict[int, Calibration] = {}
-        self._seen: list[tuple[np.ndarray, np.ndarray]] = []
+        self._seen: list[tuple[str, np.ndarray, np.ndarray]] = []
         self._report: ReliabilityReport | None = None
 
     def on_evaluation_start(self, fit: Fit, split: str, num_batches: int) -> None:
@@ -38,14 +39,17 @@ class ConfidenceCalibration(Callback):
             return
         pairs = zip(predictions.texts, predictions.targets, strict=True)
         rights = np.array([text == target for text, target in pairs], dtype=bool)
-        self._seen.append((np.array(predictions.confidences, dtype=float), rights))
+        self._seen.append((split, np.array(predictions.confidences, dtype=float), rights))
 
     def on_evaluation_end(self, fit: Fit, split: str, values: dict[str, float]) -> None:
         seen, self._seen = self._seen, []
         everywhere = [pair for part in fit.ranks.gather(seen) for pair in part]
         if not everywhere:
             return
-        confidences, rights = (np.concatenate(column) for column in zip(*everywhere, strict=True))
+        if split == "evaluation":
+            everywhere = _of_one_set(everywhere, fit.options.best_metric)
+        _, *columns = zip(*everywhere, strict=True)
+        confidences, rights = (np.concatenate(column) for column in columns)
         if split == "evaluation":
             self._fit(fit, confidences, rights)
         else:
@@ -90,3 +94,12 @@ class ConfidenceCalibration(Callback):
             calibrated_on=calibration.count if is_fitted else 0,
         )
         write_json_atomically(fit.directory.reliability, self._report.to_plain())
+
+
+def _of_one_set(
+    seen: list[tuple[str, np.ndarray, np.ndarray]], best_metric: str
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return what was seen of the evaluation set of `best_metric`, or else of the first one."""
+    names = [name for name, *_ in seen]
+    chosen = next((name for name in names if best_metric.startswith(f"{name}.")), names[0])
+    return [one for one in seen if one[0] == chosen]
