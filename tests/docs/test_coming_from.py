@@ -29,6 +29,7 @@ from runner.training.result import Result
 from tests.commands.command import call, only_run
 from tests.docs.test_readme import PERSIAN, write_picture
 
+datasets = pytest.importorskip("datasets")  # of the command for hezar
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "coming_from.md").read_text(encoding="utf-8")
 ROWS: dict[str, dict[str, str]] = tomllib.loads(
@@ -67,13 +68,10 @@ NAMES: dict[str, Any] = {
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with what the page speaks of: plates, a run to begin with, a file of settings."""
     folder = tmp_path_factory.mktemp("world")
-    (folder / "PLATES_DIR").mkdir()
-    rows = ["file,text,split"]
-    for number in range(12):
-        write_picture(folder / "PLATES_DIR" / f"{number}.png")
-        text = f"12ب345{number + 11}".translate(PERSIAN)
-        rows.append(f"{number}.png,{text},{'train' if number < 8 else 'val'}")
-    (folder / "PLATES_DIR" / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "cache")
+    datasets.disable_progress_bars()
+    _write_plates(folder / "PLATES_DIR")
     for name, text in FILES:
         (folder / name).write_text(text, encoding="utf-8")
     threads = torch.get_num_threads()
@@ -81,7 +79,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     _run_command(base.replace("name=plates", "name=base"), folder)
     shutil.move(only_run(folder, "base"), folder / "BASE_RUN_DIR")
     yield folder
+    patch.undo()
     torch.set_num_threads(threads)
+
+
+def _write_plates(folder: Path) -> None:
+    """Write plates as a data set lies on the Hub."""
+    picture = folder / "picture.png"
+    kinds = {"image_path": datasets.Image(), "label": datasets.Value("string")}
+    (folder / "data").mkdir(parents=True)
+    write_picture(picture)
+    for split, count in (("train", 8), ("validation", 2), ("test", 2)):
+        columns = {
+            "image_path": [{"bytes": picture.read_bytes(), "path": None}] * count,
+            "label": [f"12ب345{number + 11}".translate(PERSIAN) for number in range(count)],
+        }
+        table = datasets.Dataset.from_dict(columns, features=datasets.Features(kinds))
+        table.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
+    picture.unlink()
 
 
 def _run_command(command: str, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Options that other trainers have too do in a run what docs/coming_from.md says of them."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from runner.config.locate import shipped_conf
 from runner.config.options import Options
 from runner.config.validate import validate
 from runner.data.data import Data
+from runner.errors import Interrupted
 from runner.facade.run import Run
 from runner.facade.settings import read_settings
 from runner.facade.trainer import Trainer
@@ -230,6 +232,22 @@ def test_callbacks_hear_of_all_in_order(tmp_path: Path) -> None:
     assert watched(tmp_path, options).events == ["fit_start 0", *rest]
     longer = {**options, "trainer.max_epochs": 2}
     assert watched(tmp_path, longer).events == ["fit_start 2", *rest], "resumed"
+
+
+@pytest.mark.parametrize(
+    ("raised", "outcome"), [(RuntimeError, "failed"), (signal.SIGINT, "preempted")]
+)
+def test_a_callback_is_told_how_a_fit_ended(tmp_path: Path, raised: Any, outcome: str) -> None:
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        if raised is RuntimeError:
+            raise RuntimeError("no luck")
+        signal.raise_signal(raised)
+        return output.sum()
+
+    recorder = Recorder()
+    with pytest.raises((RuntimeError, Interrupted)):
+        trained(tmp_path, {}, loss=loss, callbacks={"recorder": recorder})
+    assert recorder.events[-1] == f"fit_end {outcome}"
 
 
 def test_an_evaluation_by_hand_has_batches_of_its_own_size() -> None:
