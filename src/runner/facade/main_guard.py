@@ -1,6 +1,7 @@
 """Notice a script that begins to train wherever it is imported."""
 
 import multiprocessing
+import sys
 
 
 def leave_if_imported_by_a_child() -> None:
@@ -10,7 +11,9 @@ def leave_if_imported_by_a_child() -> None:
     training, to its end. Without a guard it would begin the training again in there.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise SystemExit(
-            "data.num_workers: workers import this script, which begins to train when it is "
-            "imported: put what it does below  if __name__ == '__main__':"
+        sys.stderr.write(  # what a worker raises while it imports is told by nobody
+            "data.num_workers: a worker imports this script, which begins to train when it is "
+            "imported: put what it does below  if __name__ == '__main__':\n"
         )
+        sys.stderr.flush()
+        raise SystemExit(1)
