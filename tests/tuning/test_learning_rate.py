@@ -23,6 +23,7 @@ def parts(**parameters: object) -> Parts:
         tiny_options(max_epochs=None, max_steps=9),
         parameters=ParameterOptions(**parameters),  # type: ignore[arg-type]
     )
+    torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
     return tiny_parts(options, model=model, scheduler=None)
 

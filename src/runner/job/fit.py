@@ -32,6 +32,7 @@ from runner.run.bystander import Bystander
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription, Session, open_session
 from runner.run.status import Status, read_raw_status
+from runner.runtime.garbage import old_objects_left_alone
 from runner.runtime.ranks import Ranks, joined, tells_of_another_rank
 from runner.runtime.seeds import mix, seed_everything
 from runner.runtime.signals import StopRequests
@@ -182,7 +183,7 @@ def _train(
 ) -> Result:
     ranks = parts.ranks
     on_hang = end_of_hang(session, ranks, hang_timeout)
-    with Watchdog(seconds_of(hang_timeout), on_hang) as watchdog:
+    with Watchdog(seconds_of(hang_timeout), on_hang) as watchdog, old_objects_left_alone():
         loop = TrainingLoop(
             parts,
             directory=session.directory,

@@ -16,7 +16,6 @@ from torch.optim import Optimizer
 from runner.errors import ConfigError, RunError
 from runner.files import write_text_atomically
 from runner.optim.optimization import LR_FACTOR
-from runner.reports.figures import BEST, OTHERS, dress, new_figure, save
 from runner.training.parts import Parts
 from runner.tuning.trial import Steps, unchanged
 
@@ -46,6 +45,9 @@ class LearningRates:
         return picture, table
 
     def _draw(self, path: Path) -> None:
+        # matplotlib takes half a second to import, which `Trainer` is not to wait for.
+        from runner.reports.figures import BEST, OTHERS, dress, new_figure, save
+
         figure = new_figure(6.0, 3.6)
         axis = figure.add_subplot()
         axis.plot(self.rates, self.losses, color=OTHERS, linewidth=0.8)
