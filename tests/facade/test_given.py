@@ -86,6 +86,7 @@ def test_a_dataloader_is_evaluated_like_its_dataset(tmp_path: Path) -> None:
     [
         ({"train": [1], "validation": [1]}, {}, "'validation' is no split.*did you mean 'eval"),
         ({"evaluation": [1]}, {}, "give 'train'"),
+        ((fixed_split(), fixed_split()), {}, "of a tuple nobody can tell what is what"),
         (3, {}, "data.train must be a dataset or a DataLoader, got int"),
         (
             {"train": DataLoader(fixed_split()), "evaluation": fixed_split()},
@@ -208,3 +209,8 @@ def test_what_the_labels_of_another_model_are_must_be_said(tmp_path: Path) -> No
         trainer(tmp_path, model=OwnLoss(), loss=None)
     with pytest.raises(ConfigError, match="measured by its own metrics"):
         trainer(tmp_path, model=OwnLoss(), loss=None, metrics=["accuracy"])
+
+
+def test_a_class_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"make one: Linear\(\.\.\.\)"):
+        Trainer(model=nn.Linear, loss="mse", output_dir=tmp_path)  # type: ignore[arg-type]

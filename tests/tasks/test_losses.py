@@ -59,6 +59,7 @@ def test_numbers_are_compared_one_by_one_whatever_their_shape() -> None:
         ({"huber": {"dleta": 1}}, "task.loss.huber"),
         ({"huber": {}, "mse": {}}, "one name with its arguments"),
         (3, "a name or a function"),
+        (nn.MSELoss, r"make one: MSELoss\(\)"),
         (nn.Linear(2, 2), "has parameters of its own"),
         (nn.MSELoss(reduction="sum"), "a reduction of its own"),
     ],

@@ -28,6 +28,11 @@ def read_data(
     """
     if given is None or isinstance(given, Data):
         return given, options
+    if isinstance(given, tuple):
+        raise ConfigError(
+            "data: of a tuple nobody can tell what is what: give {'train': ..., 'evaluation': ...} "
+            "with datasets or DataLoaders, or a TensorDataset of inputs and targets"
+        )
     splits = dict(given) if isinstance(given, Mapping) else {"train": given}
     _check_splits(splits)
     kinds = {name: isinstance(each, DataLoader) for name, each in _all(splits)}
@@ -52,6 +57,11 @@ def loaders_of(
 
     `what` is the name of a split of `data`, a dataset or a DataLoader; one alone has the name "".
     """
+    if isinstance(what, Mapping):
+        raise ConfigError(
+            "evaluate and predict take one dataset, DataLoader or name of a split: call them for "
+            f"each of {', '.join(map(str, what))}"
+        )
     if isinstance(what, str):
         splits = {} if data is None else data.splits()
         names = in_split(splits, what)

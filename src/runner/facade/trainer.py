@@ -112,6 +112,8 @@ class Trainer:
         if accelerator is not None:
             known = accelerators.options_with(accelerator, known, settings.written)
             accelerators.leave_its_group()
+        if isinstance(model, type):
+            raise ConfigError(f"model: a class was given; make one: {model.__name__}(...)")
         self.model = model
         self.task: Task = read_task(task, loss=loss, metrics=metrics, model=model)
         self.directory = Path(directory) if directory else None

@@ -179,6 +179,8 @@ def _read(loss: str | Mapping[str, Any] | LossFunction) -> tuple[str | None, Los
             return name, LOSSES[name](**_with_tensors(arguments or {}))
         except TypeError as error:
             raise ConfigError(f"task.loss.{written}: {error}") from error
+    if isinstance(loss, type):
+        raise ConfigError(f"task.loss: a class was given; make one: {loss.__name__}()")
     if not callable(loss):
         raise ConfigError(f"task.loss must be a name or a function (output, target), got {loss!r}")
     return _BY_CLASS_NAME.get(type(loss).__name__), loss
