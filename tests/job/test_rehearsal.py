@@ -223,7 +223,7 @@ def test_of_an_own_epoch_two_batches_are_tried() -> None:
     assert (found.problems, found.facts["planned_steps"]) == ([], 7)
     assert OwnEpoch.read == [64, 64]
     (sentence,) = problems(f"task._target_={HERE}.BadEpoch")
-    assert sentence.startswith("the epoch failed: KeyError: 'adam'")
+    assert sentence.startswith("update['adam']: there is no optimizer of that name")
 
 
 @pytest.mark.parametrize(
