@@ -86,3 +86,19 @@ def test_a_job_that_is_ended_goes_on(
     assert_same_end(run, straight)
     assert run.restarts == 1
     assert run.from_steps[1], "nothing was saved"
+
+
+def test_a_cancelled_job_saves_and_stays_away(runs: dict[str, RunOnCluster]) -> None:
+    run = runs["cancel"]
+    assert run.slurm_state == "CANCELLED" and run.restarts == 0, run.words
+    assert run.status.state == "cancelled", run.words
+    weights = run.directory.checkpoints / f"step_{run.status.step:08d}" / "manifest.json"
+    assert weights.exists() and run.status.step % SAVE_EVERY
+
+
+def test_an_error_of_the_code_is_a_failure_for_slurm_too(runs: dict[str, RunOnCluster]) -> None:
+    run = runs["raise"]
+    assert run.slurm_state == "FAILED" and run.restarts == 0
+    assert run.cluster.job(run.id)["ExitCode"] == "1:0"
+    assert run.status.state == "failed" and run.status.error == "ValueError: no luck"
+    assert "no luck" in run.directory.console.read_text()
