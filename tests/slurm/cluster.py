@@ -39,7 +39,8 @@ class SlurmCluster:
 
     def call(self, *command: str) -> str:
         """Run a command of Slurm's on this cluster and return what it printed."""
-        return _output(self._run(*command))
+        env = dict(os.environ, SLURM_CONF=str(self.conf))
+        return _run(command, env)
 
     def submit(self, script: str, *options: str) -> str:
         """Submit lines of shell as a batch job and return its id; its output is dropped."""
@@ -67,20 +68,17 @@ class SlurmCluster:
     def clear(self) -> None:
         """End every job and bring back every node, so that the next test finds it idle."""
         jobs = self.call("squeue", "-h", "-o", "%A").split()
-        # SIGKILL first: a job that ignores SIGTERM would be waited for. Some end meanwhile.
-        for options in (["-s", "KILL", "-f"], []) if jobs else ():
-            self._run("scancel", *options, *jobs)
+        if jobs:
+            # The hard way: a job that ignores SIGTERM would be waited for.
+            self.call("scancel", "-s", "KILL", "-f", *jobs)
+            self.call("scancel", *jobs)
         for name, state in self.node_states().items():
             if state not in ("idle", "mixed", "allocated", "completing"):
                 self.node_up(name)
         wait_until(lambda: set(self.node_states().values()) == {"idle"}, seconds=30)
 
     def _script(self, *arguments: str) -> str:
-        return _output(self._run(str(SCRIPT), *arguments, "--home", str(self.home)))
-
-    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        env = dict(os.environ, SLURM_CONF=str(self.conf))
-        return subprocess.run(command, env=env, capture_output=True, text=True)
+        return _run([str(SCRIPT), *arguments, "--home", str(self.home)], dict(os.environ))
 
 
 def wait_until(is_true: Callable[[], bool], *, seconds: float) -> None:
@@ -109,7 +107,7 @@ def running_cluster(*options: str) -> Iterator[SlurmCluster]:
 
 @pytest.fixture(scope="session")
 def slurm_cluster() -> Iterator[SlurmCluster]:
-    """A cluster of this test process: SLURM_CONF names it, and each test finds it idle."""
+    """A cluster of this test process; SLURM_CONF names it, and a test that uses it finds it idle."""
     with running_cluster() as cluster:
         yield cluster
 
@@ -137,6 +135,7 @@ def slurm_conf(
     yield None
 
 
-def _output(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 0, f"{' '.join(done.args)}: {done.stdout}{done.stderr}"
+def _run(command: list[str] | tuple[str, ...], env: dict[str, str]) -> str:
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
     return done.stdout

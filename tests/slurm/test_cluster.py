@@ -11,16 +11,14 @@ from tests.slurm.cluster import NODES, SCRIPT, SlurmCluster, running_cluster, wa
 pytestmark = pytest.mark.slurm
 
 
-def members_of(cluster: SlurmCluster) -> dict[psutil.Process, str]:
-    """Every process, daemon or task, that was started with the settings of a cluster: its name."""
-    mark = f"SLURM_CONF={cluster.conf}".encode()
-    found = {}
+def members_of(cluster: SlurmCluster) -> list[psutil.Process]:
+    """Every process, daemon or task, that was started with the settings of a cluster."""
+    found = []
     for process in psutil.process_iter():
         try:
-            # Not process.environ(): slurmstepd writes its title over the beginning.
-            if mark in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
-                found[process] = process.name()
-        except (OSError, psutil.Error):  # it has ended
+            if process.environ().get("SLURM_CONF") == str(cluster.conf):
+                found.append(process)
+        except psutil.Error:
             continue
     return found
 
@@ -104,14 +102,14 @@ def test_a_lost_node_requeues_its_job_and_comes_back(
     slurm_cluster: SlurmCluster, tmp_path: Path
 ) -> None:
     said = tmp_path / "said"
-    slurm_cluster.submit(f"echo $SLURMD_NODENAME >> {said}; sleep 60")
+    job = slurm_cluster.submit(f"echo $SLURMD_NODENAME >> {said}; sleep 60")
     (first,) = wait_for_words(said, 1)
-    before = members_of(slurm_cluster)
+    before = [process for process in members_of(slurm_cluster)]
     slurm_cluster.node_down(first)
     (other,) = set(NODES) - {first}
     assert slurm_cluster.node_states()[first].startswith("down")
-    lost = [name for process, name in before.items() if not is_alive(process)]
-    assert {"slurmd", "sleep"} <= set(lost)
+    lost = [process for process in before if not is_alive(process)]
+    assert {"slurmd", "sleep"} <= {process.name() for process in lost}
     assert wait_for_words(said, 2) == [first, other]
     slurm_cluster.node_up(first)
     assert slurm_cluster.call("srun", "-w", first, "sh", "-c", "echo $SLURMD_NODENAME").split() == [
@@ -140,20 +138,20 @@ def test_stop_ends_its_own_cluster_whole_and_no_other(
     pids = tmp_path / "pids"
     with running_cluster() as other:
         assert other.conf != slurm_cluster.conf
-        # All ignore the polite signal, and one has left the session and knows of no cluster.
-        two = ("env -i setsid sleep 60", "sleep 60")
-        tasks = "".join(f"{task} & echo $! >> {pids}; " for task in two)
-        other.submit(f"trap '' TERM; {tasks}wait")
+        # One task ignores the polite signals, one has left the session and forgotten where it is from.
+        other.submit(
+            f"trap '' TERM; env -i setsid sleep 60 & echo $! >> {pids}; sleep 60 & echo $! >> {pids}; wait"
+        )
         ours = slurm_cluster.submit("sleep 60")
         slurm_cluster.wait_for(ours, "RUNNING")
         tasks = [psutil.Process(int(pid)) for pid in wait_for_words(pids, 2)]
         members = members_of(other)
-        assert {"slurmctld", "slurmd", "slurmstepd"} <= set(members.values())
+        assert {"slurmctld", "slurmd", "slurmstepd"} <= {process.name() for process in members}
         assert all(is_alive(process) for process in [*members, *tasks])
         other.stop()
         wait_until(lambda: not any(is_alive(process) for process in [*members, *tasks]), seconds=10)
         assert slurm_cluster.squeue()[ours] == "RUNNING"
-        assert members_of(other) == {}
+        assert members_of(other) == []
 
 
 def test_start_says_one_line_for_the_shell(slurm_cluster: SlurmCluster) -> None:
