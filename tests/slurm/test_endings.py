@@ -6,11 +6,9 @@ import pytest
 
 from runner.run.directory import RunDirectory
 from tests.slurm.cluster import SlurmCluster
-from tests.slurm.runs import SAVE_EVERY, RunOnCluster, assert_same_end, undisturbed
+from tests.slurm.runs import SAVE_EVERY, SAVED, RunOnCluster, assert_same_end, undisturbed
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(300)]
-
-BRIEF = "trainer.max_steps=40"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +36,7 @@ def test_time_that_is_up_in_a_long_step_costs_what_was_not_saved(
     run.submit("+callbacks.pace.mischief=ponder", time=1, signal_delay_s=20)
     run.wait_for("COMPLETED", "FAILED", "TIMEOUT", seconds=280)
     assert_same_end(run, straight)
-    assert run.restarts == 1 and run.from_steps == [0, SAVE_EVERY]
+    assert run.restarts == 1 and run.from_steps == [0, SAVED]
 
 
 @pytest.mark.parametrize("quietly", [False, True])
@@ -62,8 +60,8 @@ def test_a_job_that_gets_nowhere_is_given_up_with_the_reason(
     run = RunOnCluster(slurm_cluster, tmp_path / "run")
     run.submit("+callbacks.pace.mischief=die", "+callbacks.pace.starts=99", retries=1)
     run.wait_for("FAILED", "COMPLETED", seconds=200)
-    # 0 -> 10, then twice from 10 on: the last one is one too many.
-    assert run.slurm_state == "FAILED" and run.from_steps == [0, 10, 10], run.words
+    # Twice from 15 on: the last one is one too many.
+    assert run.slurm_state == "FAILED" and run.from_steps == [0, SAVED, SAVED], run.words
     assert run.status.state == "failed"
     assert run.status.error is not None
     assert "2 starts of Slurm job" in run.status.error and "SIGKILL" in run.status.error
@@ -80,3 +78,17 @@ def test_a_node_that_is_at_fault_is_left(
     assert_same_end(run, straight)
     job = slurm_cluster.job(run.id)
     assert job["ExcNodeList"] == node != job["NodeList"]
+
+
+def test_every_other_signal_is_obeyed_as_well(
+    slurm_cluster: SlurmCluster, tmp_path: Path, straight: RunDirectory
+) -> None:
+    names = ("USR1", "INT", "HUP")
+    runs = {name: RunOnCluster(slurm_cluster, tmp_path / name / "run").submit() for name in names}
+    for name, run in runs.items():
+        run.wait_for_checkpoint()
+        slurm_cluster.call("scancel", f"--signal={name}", run.id)
+    for run in runs.values():
+        run.wait_for("COMPLETED", "FAILED")
+        assert_same_end(run, straight)
+        assert run.restarts == 1 and (run.from_steps[1] or 0) % SAVE_EVERY

@@ -6,7 +6,7 @@ import pytest
 
 from runner.run.directory import RunDirectory
 from tests.slurm.cluster import SlurmCluster
-from tests.slurm.runs import SAVE_EVERY, RunOnCluster, assert_same_end, rows, undisturbed
+from tests.slurm.runs import SAVED, RunOnCluster, assert_same_end, rows, undisturbed
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -81,4 +81,4 @@ def test_a_rank_that_is_killed_brings_the_whole_job_back(
     run.wait_until(lambda: run.restarts == 1, seconds=90)
     run.wait_for("COMPLETED", "FAILED", seconds=200)
     assert_same_end(run, straight)
-    assert run.from_steps == [0, SAVE_EVERY]
+    assert run.from_steps == [0, SAVED]

@@ -13,7 +13,7 @@ from tests.slurm.runs import SAVE_EVERY, RunOnCluster, assert_same_end, undistur
 
 pytestmark = pytest.mark.slurm
 
-SIGNALS = ("USR2", "USR1", "TERM", "INT")
+SIGNALS = ("USR2", "TERM")
 DIE = ("+callbacks.pace.mischief=die",)
 
 
