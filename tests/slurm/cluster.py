@@ -90,11 +90,15 @@ def wait_until(is_true: Callable[[], bool], *, seconds: float) -> None:
         time.sleep(0.1)
 
 
+def require_slurm() -> None:
+    if shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+        pytest.skip("Slurm is not installed: scripts/slurm_dev install")
+
+
 @contextmanager
 def running_cluster(*options: str) -> Iterator[SlurmCluster]:
     """Give a cluster that lives in a folder of its own and leaves nothing behind."""
-    if shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-        pytest.skip("Slurm is not installed: scripts/slurm_dev install")
+    require_slurm()
     # Not below tmp_path: the sockets in it have names of 107 characters at most.
     home = Path(tempfile.mkdtemp(prefix="slurm_"))
     cluster = SlurmCluster(home)
@@ -102,7 +106,7 @@ def running_cluster(*options: str) -> Iterator[SlurmCluster]:
         cluster.start(*options)
         yield cluster
     finally:
-        if (home / "processes").exists():
+        if any(home.iterdir()):
             cluster.stop()
         shutil.rmtree(home)
 

@@ -6,7 +6,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.slurm.cluster import NODES, SCRIPT, SlurmCluster, running_cluster, wait_until
+from tests.slurm.cluster import (
+    NODES,
+    SCRIPT,
+    SlurmCluster,
+    require_slurm,
+    running_cluster,
+    wait_until,
+)
 
 pytestmark = pytest.mark.slurm
 
@@ -161,8 +168,7 @@ def test_start_says_one_line_for_the_shell(slurm_cluster: SlurmCluster) -> None:
 
 
 def test_a_folder_of_someone_else_is_left_alone(tmp_path: Path) -> None:
-    if shutil.which("slurmctld") is None:
-        pytest.skip("Slurm is not installed: scripts/slurm_dev install")
+    require_slurm()
     home = Path("/tmp") / f"taken_{time.time_ns()}"
     home.mkdir()
     try:
