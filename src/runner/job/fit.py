@@ -192,7 +192,7 @@ def _train(
             beat=watchdog.beat,
         )
         loop.restore()
-        session.has_begun = True
+        session.begin(step=loop.result.step)
         session.standing = lambda: _standing(loop.result)
         try:
             result = loop.run()

@@ -37,7 +37,10 @@ def first_provenance(*, name: str, id: str, code: CodeState) -> dict[str, Any]:
 def job_entry(
     *, command: list[str], overrides: list[str], code: CodeState | None = None
 ) -> dict[str, Any]:
-    """Return what is known of one job when it starts; `code` if it is not that of the last."""
+    """Return what is known of one job when it starts; `code` if it is not that of the last.
+
+    `from_step`, where the run stood when the job began to train it, comes later (`note_begin`).
+    """
     entry = {
         "command": command,
         "overrides": overrides,
@@ -45,8 +48,17 @@ def job_entry(
         "pid": os.getpid(),
         "time": round(time.time(), 3),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "slurm_restart": int(os.environ.get("SLURM_RESTART_COUNT", 0)),
+        "from_step": None,
     }
     return entry if code is None else {**entry, "code": code}
+
+
+def note_begin(path: Path, *, step: int) -> None:
+    """Write into run.json that its last job has begun to train, from `step` on."""
+    provenance = read_provenance(path)
+    provenance["jobs"][-1]["from_step"] = step
+    write_provenance(path, provenance)
 
 
 def code_of_last_job(provenance: Mapping[str, Any]) -> CodeState:

@@ -30,6 +30,7 @@ from runner.run.provenance import (
     code_state,
     first_provenance,
     job_entry,
+    note_begin,
     read_provenance,
     write_provenance,
 )
@@ -54,8 +55,8 @@ class Session:
     """An open run directory; what `standing` returns goes into the status.
 
     `give_up` ends it with an error from any thread, for a process that is about to be ended. Until
-    `has_begun` is set, a job that is refused leaves a run that was there as it was, and for a
-    mistake of the config or the data no new one.
+    `begin`, a job that is refused leaves a run that was there as it was, and for a mistake of the
+    config or the data no new one.
     """
 
     def __init__(self, directory: RunDirectory, id: str, status: Status, journal: Journal) -> None:
@@ -68,6 +69,11 @@ class Session:
         self.outcome = "completed"  # the state in which a job ends that nothing fails
         self.give_up: Callable[[BaseException], None] = lambda _: None
         self._status = status
+
+    def begin(self, *, step: int) -> None:
+        """Write down that training begins, from `step` on."""
+        self.has_begun = True
+        note_begin(self.directory.provenance, step=step)
 
     def write_status(self, state: str | None = None, error: str | None = None) -> None:
         """Write the status as it is now, in a new `state` if one is given."""
