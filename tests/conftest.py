@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.slurm.cluster import slurm_cluster, slurm_cluster_with_accounting, slurm_conf
+
+__all__ = ["slurm_cluster", "slurm_cluster_with_accounting", "slurm_conf"]  # fixtures
+
 # Before torch is imported: tests are many and small.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The processes that tests start find runner as pytest does.

@@ -14,6 +14,15 @@ _log = logging.getLogger(__name__)
 
 def give_up_run(directory: RunDirectory, error: str) -> None:
     """Let the run be `failed` with `error`, unless another job is at work on it by now."""
+    _end(directory, "failed", error)
+
+
+def cancel_run(directory: RunDirectory) -> None:
+    """Let the run be `cancelled`, unless it is over or another job is at work on it by now."""
+    _end(directory, "cancelled", None)
+
+
+def _end(directory: RunDirectory, state: str, error: str | None) -> None:
     lease = Lease(directory.lease, on_beat=lambda: None, stop=StopRequests())
     try:
         lease.acquire(patience_seconds=0.0)
@@ -21,6 +30,9 @@ def give_up_run(directory: RunDirectory, error: str) -> None:
         _log.warning("%s", held)
         return
     before = read_raw_status(directory.status) or Status(state="queued")
+    if before.state in ("completed", "pruned"):  # by a job that was killed behind its last word
+        lease.release()
+        return
     lease.release(
-        last=lambda: write_status(directory.status, replace(before, state="failed", error=error))
+        last=lambda: write_status(directory.status, replace(before, state=state, error=error))
     )
