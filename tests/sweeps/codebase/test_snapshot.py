@@ -46,19 +46,20 @@ def test_unchanged_code_is_not_copied_again_and_other_code_goes_beside_it(
     folder = tmp_path / "slurm"
     first = take_snapshot(folder)
     assert take_snapshot(folder) == first
-    for number, change in enumerate(
-        (
-            lambda: write(root / "net.py", "layers = 2\n"),
-            lambda: (root / "sub" / "run.sh").chmod(0o755),
-            lambda: write(root / "untracked.py"),
-            lambda: (root / "untracked.py").unlink(),  # as before the last: the second again
-            lambda: git(root, "commit", "-qam", "second"),  # the same files, another commit
-        )
-    ):
+    changes = {
+        "code_2": lambda: write(root / "net.py", "layers = 2\n"),
+        "code_3": lambda: write(root / "untracked.sh"),
+        "code_4": lambda: (root / "untracked.sh").chmod(0o755),
+        "code_5": lambda: git(root, "commit", "-qam", "second"),  # the same files
+    }
+    for name, change in changes.items():
         change()
         made = take_snapshot(folder)
-        assert made.record.parent.name == ("code_2", "code_3", "code_4", "code_3", "code_5")[number]
+        assert made.record.parent.name == name
         assert take_snapshot(folder) == made
+    (root / "untracked.sh").chmod(0o644)
+    git(root, "reset", "-q", "HEAD~")
+    assert take_snapshot(folder).record.parent.name == "code_3", "that of then again"
     assert (first.record.parent / "files" / "net.py").read_text() == "layers = 1\n"
 
 
