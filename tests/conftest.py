@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if config.getoption(f"--{kind}"):
             continue
         for item in items:
-            if kind in item.keywords:
+            if item.get_closest_marker(kind) is not None:  # not `keywords`: folders are in them
                 item.add_marker(pytest.mark.skip(reason=f"run with --{kind}"))
 
 

@@ -33,6 +33,7 @@ _WORDS = {
     Action.RESUME: "unfinished, to be resumed",
     Action.RETRY: "failed, to be tried again",
     Action.WAIT: "at work in another process, to be waited for",
+    Action.WATCH: "on the cluster, to be watched",
     Action.SKIP: "done, to be skipped",
 }
 _GOOD = (Outcome.COMPLETED, Outcome.PRUNED)
@@ -151,6 +152,32 @@ class SweepConsole(Watcher):
         """Say how to go on."""
         where = self._directory.path
         self.say(f"stopped; to go on, the same command or: python -m runner resume {where}")
+
+    def left(self, numbers: Sequence[int]) -> None:
+        """Say that jobs live on, and how to come back to them."""
+        where = self._directory.path
+        self.say(f"{_count(len(numbers))} of {where} on the cluster; from any shell there:")
+        self.say(f"  python -m runner status {where}")
+        self.say(f"  python -m runner resume {where}    # watch, and start again what is missing")
+        self.say(f"  python -m runner cancel {where}")
+
+    def asks_to_cancel(self) -> bool:
+        """Ask whether to cancel the jobs that live on; where nobody can answer, they are left."""
+        if not (sys.stdin.isatty() and self._stream.isatty()):
+            return False
+        if self._live is not None:
+            self._live.stop()
+        try:
+            print(
+                "leave the jobs on the cluster, or cancel them? [L/c] ", end="", file=self._stream
+            )
+            self._stream.flush()
+            return sys.stdin.readline().strip().lower().startswith("c")
+        except KeyboardInterrupt:  # a second Ctrl-C
+            return False
+        finally:
+            if self._live is not None:
+                self._live.start()
 
     def _standing(self, num_at_work: int, queued: Mapping[str, int], waiting: int) -> str:
         facts = [f"{self._done}{'' if self._total is None else f' of {self._total}'} done"]

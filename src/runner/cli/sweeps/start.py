@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from runner.cli.check import CheckWorks
 from runner.cli.status import print_sweep
 from runner.cli.sweeps.console import SweepConsole
-from runner.cli.sweeps.jobs import Performer, open_performer
+from runner.cli.sweeps.jobs import Performer, jobs_on_cluster, open_performer
 from runner.cli.sweeps.mirror import Mirror
 from runner.cli.sweeps.plan import (
     Plan,
@@ -38,14 +38,15 @@ from runner.run.lease import Lease
 from runner.runtime.signals import StopRequests
 from runner.sweeps.checks.checking import Checker
 from runner.sweeps.directory import SweepDirectory, is_sweep
-from runner.sweeps.drive import Watcher
+from runner.sweeps.drive import JobsLeft, Watcher
 from runner.sweeps.ledger import Combination, Ledger, read_ledger
 from runner.sweeps.opening import change_of_code, changed_since
+from runner.sweeps.pool import Home
 from runner.sweeps.record import read_record, start_entry, write_record
 from runner.sweeps.source import Source
 from runner.sweeps.summary import RunRow, SweepSummary, summarize
 
-Opener = Callable[[Sequence[Combination]], AbstractContextManager[Performer]]
+Opener = Callable[[Sequence[Combination], Home], AbstractContextManager[Performer]]
 
 _GOOD = ("completed", "pruned")
 _OVER = (*_GOOD, "failed")
@@ -72,7 +73,13 @@ def sweep_grid(
     directory = find_directory(config, record)
     command = command_line()
     start_sweep(
-        grid_plan(directory, record, options, composed),
+        grid_plan(
+            directory,
+            record,
+            options,
+            composed,
+            on_cluster=jobs_on_cluster(directory, launcher),
+        ),
         partial(open_performer, launcher, config=config, fixed=fixed, command=command),
         command=command,
     )
@@ -90,12 +97,19 @@ def start_sweep(plan: Plan, open_jobs: Opener, *, command: Sequence[str]) -> Non
         console.say(warning)
     if plan.is_done:
         return _tell_end(plan)
-    with environment_of_user(), StopRequests() as stop, open_jobs(plan.to_check) as jobs:
-        check(plan, jobs, console, stop)
+    with environment_of_user(), StopRequests() as stop, open_jobs(plan.to_check, plan.home) as jobs:
+        if plan.to_check or not plan.wanted:
+            check(plan, jobs, console, stop)
         if _only_check.get():
             return None
-        with held(plan.directory, stop):
-            _do(plan, jobs, console, stop, start_entry(command=list(command), code=code))
+        try:
+            with held(plan.directory, stop):
+                _do(plan, jobs, console, stop, start_entry(command=list(command), code=code))
+        except JobsLeft as left:
+            console.left(left.numbers)
+            if stop.received is not None:
+                raise Interrupted(stop.received) from left
+            return None
     return _tell_end(plan)
 
 
@@ -181,9 +195,19 @@ def _do(
     state = "failed"
     try:
         with console:
-            jobs.perform(plan.directory, source, Together(watchers), stop, mirror.delivered_to)
+            jobs.perform(
+                plan.directory,
+                source,
+                Together(watchers),
+                stop,
+                mirror.delivered_to,
+                console.asks_to_cancel,
+            )
         _record_total(plan, ledger, source)
         state = "failed" if _failed(_wanted_rows(plan, summarize(plan.directory))) else "completed"
+    except JobsLeft:
+        state = "running"
+        raise
     except (Interrupted, KeyboardInterrupt):
         state = "preempted"
         console.stopped()
