@@ -55,7 +55,8 @@ def test_folders_of_the_repository_become_those_of_the_snapshot(
 
 def test_without_a_snapshot_the_path_is_what_it_is(root: Path, tmp_path: Path) -> None:
     code = leave_code(tmp_path / "slurm")
-    assert code.path_for(["", str(root / "src")]) == ("", str(root / "src"))
+    path = ["", "src", "__editable__.finder.__path_hook__"]
+    assert code.path_for(path) == (str(root), str(root / "src"), path[2])
     assert leave_code(tmp_path / "slurm") == code
     write(root / "flat_a.py", "x = 1")
     assert leave_code(tmp_path / "slurm").record != code.record, "queued jobs keep theirs"

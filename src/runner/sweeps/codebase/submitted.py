@@ -64,13 +64,17 @@ class SubmittedCode:
 
     def _moved(self, entry: str) -> str:
         """Return the folder of the snapshot for an entry of sys.path that is in the repository."""
+        place = Path(entry or os.curdir)
+        stays = (
+            str(place.absolute()) if place.exists() else entry
+        )  # else some hook knows what it is
         if self.repository is None or self.files is None:
-            return entry
-        place = Path(os.path.realpath(entry or os.curdir))
-        if not place.is_relative_to(self.repository.resolve()):
-            return entry
-        copy = self.files.absolute() / place.relative_to(self.repository.resolve())
-        return str(copy) if copy.is_dir() else entry  # else it is no code: site-packages, say
+            return stays
+        root = self.repository.resolve()
+        if not place.resolve().is_relative_to(root):
+            return stays
+        copy = self.files.absolute() / place.resolve().relative_to(root)
+        return str(copy) if copy.is_dir() else stays  # else it is no code: site-packages, say
 
     def _early_folders(self, sys_path: Sequence[str]) -> Iterator[str]:
         """Yield what must be found before a job has set its search path, and by its children."""
