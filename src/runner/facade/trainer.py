@@ -25,8 +25,8 @@ from typing import Any, Self
 from torch import nn
 
 from runner.build.assemble import assemble
-from runner.build.first_weights import WeightsFrom
 from runner.build.optimizers import GivenOptimizer, GivenScheduler
+from runner.build.weights_from import WeightsFrom
 from runner.config.duration import parse_optional
 from runner.config.options import Options
 from runner.config.stamp import new_stamp
