@@ -110,6 +110,14 @@ class Judge:
         finally:
             loader.close()
 
+    def measure_all(self, loaders: Mapping[str, Loader]) -> dict[str, float]:
+        """Return the metrics over each of `loaders`, called "NAME.loss" where it has a name."""
+        values: dict[str, float] = {}
+        for own, loader in loaders.items():
+            found = self.measure(loader)
+            values |= {f"{own}.{name}" if own else name: value for name, value in found.items()}
+        return values
+
     def measure_batch(self, batch: Any) -> dict[str, float]:
         """Return the metrics of the task on one batch, as the loader gives it."""
         _check_batch(batch)
