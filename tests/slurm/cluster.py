@@ -39,8 +39,7 @@ class SlurmCluster:
 
     def call(self, *command: str) -> str:
         """Run a command of Slurm's on this cluster and return what it printed."""
-        env = dict(os.environ, SLURM_CONF=str(self.conf))
-        return _run(command, env)
+        return _output(self._run(*command))
 
     def submit(self, script: str, *options: str) -> str:
         """Submit lines of shell as a batch job and return its id; its output is dropped."""
@@ -68,17 +67,20 @@ class SlurmCluster:
     def clear(self) -> None:
         """End every job and bring back every node, so that the next test finds it idle."""
         jobs = self.call("squeue", "-h", "-o", "%A").split()
-        if jobs:
-            # The hard way: a job that ignores SIGTERM would be waited for.
-            self.call("scancel", "-s", "KILL", "-f", *jobs)
-            self.call("scancel", *jobs)
+        # SIGKILL first: a job that ignores SIGTERM would be waited for. Some end meanwhile.
+        for options in (["-s", "KILL", "-f"], []) if jobs else ():
+            self._run("scancel", *options, *jobs)
         for name, state in self.node_states().items():
             if state not in ("idle", "mixed", "allocated", "completing"):
                 self.node_up(name)
         wait_until(lambda: set(self.node_states().values()) == {"idle"}, seconds=30)
 
     def _script(self, *arguments: str) -> str:
-        return _run([str(SCRIPT), *arguments, "--home", str(self.home)], dict(os.environ))
+        return _output(self._run(str(SCRIPT), *arguments, "--home", str(self.home)))
+
+    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        env = dict(os.environ, SLURM_CONF=str(self.conf))
+        return subprocess.run(command, env=env, capture_output=True, text=True)
 
 
 def wait_until(is_true: Callable[[], bool], *, seconds: float) -> None:
@@ -88,11 +90,15 @@ def wait_until(is_true: Callable[[], bool], *, seconds: float) -> None:
         time.sleep(0.1)
 
 
+def require_slurm() -> None:
+    if shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+        pytest.skip("Slurm is not installed: scripts/slurm_dev install")
+
+
 @contextmanager
 def running_cluster(*options: str) -> Iterator[SlurmCluster]:
     """Give a cluster that lives in a folder of its own and leaves nothing behind."""
-    if shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-        pytest.skip("Slurm is not installed: scripts/slurm_dev install")
+    require_slurm()
     # Not below tmp_path: the sockets in it have names of 107 characters at most.
     home = Path(tempfile.mkdtemp(prefix="slurm_"))
     cluster = SlurmCluster(home)
@@ -100,14 +106,14 @@ def running_cluster(*options: str) -> Iterator[SlurmCluster]:
         cluster.start(*options)
         yield cluster
     finally:
-        if (home / "processes").exists():
+        if any(home.iterdir()):
             cluster.stop()
         shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")
 def slurm_cluster() -> Iterator[SlurmCluster]:
-    """A cluster of this test process; SLURM_CONF names it, and a test that uses it finds it idle."""
+    """A cluster of this test process: SLURM_CONF names it, and each test finds it idle."""
     with running_cluster() as cluster:
         yield cluster
 
@@ -135,7 +141,6 @@ def slurm_conf(
     yield None
 
 
-def _run(command: list[str] | tuple[str, ...], env: dict[str, str]) -> str:
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+def _output(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, f"{' '.join(done.args)}: {done.stdout}{done.stderr}"
     return done.stdout

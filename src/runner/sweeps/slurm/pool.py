@@ -8,20 +8,23 @@ take them over, from any machine where the cluster's commands work.
 """
 
 import re
+import shlex
 import signal
-import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RunError
 from runner.sweeps.pool import Ended, Home, Limits, RunOfJob, Whereabouts, Work
+from runner.sweeps.slurm.aftermath import teardown_lines
 from runner.sweeps.slurm.book import JobBook
-from runner.sweeps.slurm.cluster import max_array_size
-from runner.sweeps.slurm.queue import QueuedJob, QueueUnavailableError, read_queue
+from runner.sweeps.slurm.cluster import Cluster
+from runner.sweeps.slurm.queue import QueuedJob, QueueUnavailable, read_queue, run_slurm
 from runner.sweeps.slurm.resources import Resources, resources_of
 from runner.sweeps.slurm.submission import QueueFullError, Submission
 from runner.sweeps.slurm.work import SlurmWork
@@ -44,6 +47,7 @@ class SlurmSetup:
     warning_seconds: int = 120  # before the time limit
     environment: tuple[tuple[str, str], ...] = ()  # of the jobs, set before Python starts
     path: tuple[str, ...] = ()  # sys.path of the jobs
+    python: str | None = None  # the command that starts Python there; None: this one
 
 
 @dataclass(kw_only=True)
@@ -69,6 +73,7 @@ class SlurmPool:
         self._name = re.sub(r"[^\w.+-]", "_", home.name)  # as squeue shows it
         self._folder = home.folder.absolute()
         self._book = JobBook(home.book)
+        self._cluster = Cluster()
         self._new: list[_New] = []
         self._jobs: dict[int, _Job] = {}
         self._next_look = 0.0
@@ -167,7 +172,7 @@ class SlurmPool:
         if not self._new or time.monotonic() < self._full_until:
             return
         for resources, group in _grouped(self._new):
-            for chunk in _chunks(group, max_array_size()):
+            for chunk in _chunks(group, self._cluster.max_array_size()):
                 if not self._send_some(resources, chunk):
                     self._full_until = time.monotonic() + _FULL_SECONDS
                     return
@@ -177,7 +182,10 @@ class SlurmPool:
         """Submit `chunk`, in halves if it is too much at once; return whether all of it went."""
         name = f"{self._name}-{uuid.uuid4().hex[:6]}"
         submission = Submission(
-            folder=self._folder, name=name, parameters=self._parameters(resources, len(chunk))
+            folder=self._folder,
+            name=name,
+            parameters=self._parameters(resources, len(chunk)),
+            python=self._setup.python,
         )
         self._book.submitting(name, [new.number for new in chunk])
         try:
@@ -201,12 +209,16 @@ class SlurmPool:
         return True
 
     def _parameters(self, resources: Resources, count: int) -> dict[str, object]:
+        """Return what submitit is to ask for: for `count` jobs with the same resources."""
         setup = self._setup
-        parameters = resources.parameters(
-            warning_seconds=setup.warning_seconds,
-            environment=dict(setup.environment),
-        )
-        return {**parameters, "array_parallelism": setup.array_parallelism or count}
+        parameters = resources.parameters(self._cluster, warning_seconds=setup.warning_seconds)
+        exports = [f"export {key}={shlex.quote(value)}" for key, value in setup.environment]
+        return {
+            **parameters,
+            "setup": [*(parameters.get("setup") or []), *exports],
+            "teardown": teardown_lines(setup.python or shlex.quote(sys.executable), self._folder),
+            "array_parallelism": setup.array_parallelism or count,
+        }
 
     def _look(self) -> list[Ended]:
         """Ask the queue, if it is time to, and return the jobs that are over."""
@@ -215,7 +227,7 @@ class SlurmPool:
             return []
         try:
             found = read_queue([job.id for job in self._jobs.values()])
-        except QueueUnavailableError:  # for now
+        except QueueUnavailable:  # for now
             self._next_look = time.monotonic() + _LOOK_SECONDS[1]
             return []
         took = time.monotonic() - now
@@ -269,8 +281,8 @@ def cancel_by_name(name: str) -> None:
 
 
 def _scancel(*arguments: str) -> None:
-    command = ["scancel", "--quiet", *arguments]
-    subprocess.run(command, capture_output=True, timeout=60, check=False)
+    with suppress(QueueUnavailable):  # some of them are over
+        run_slurm(["scancel", "--quiet", *arguments])
 
 
 def _grouped(jobs: Sequence[_New]) -> list[tuple[Resources, list[_New]]]:
