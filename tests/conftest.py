@@ -40,5 +40,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out of the tests."""
-    for name in ("RUNNER_CONFIG_DIR", "RUNNER_OUTPUT_DIR", "HYDRA_FULL_ERROR"):
+    for name in ("RUNNER_CONFIG_DIR", "RUNNER_OUTPUT_DIR", "HYDRA_FULL_ERROR", "RUNNER_CODE"):
         monkeypatch.delenv(name, raising=False)

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -14,11 +13,10 @@ from typing import Any
 
 from runner.errors import RunError
 from runner.files import write_json_atomically
+from runner.run.code_state import CodeState
 from runner.run.directory import FORMAT_VERSION
 
 _PACKAGES = ("runner", "torch", "numpy", "hydra-core", "omegaconf", "mlflow", "safetensors")
-
-CodeState = dict[str, str | None]  # commit, and the text of the uncommitted diff
 
 
 def first_provenance(*, name: str, id: str, code: CodeState) -> dict[str, Any]:
@@ -67,12 +65,14 @@ def code_of_last_job(provenance: Mapping[str, Any]) -> CodeState:
     return states[-1] if states else provenance["code"]
 
 
-def change_of_code(before: CodeState, now: CodeState) -> str | None:
+def change_of_code(
+    before: CodeState, now: CodeState, *, since: str = "the last job of this run"
+) -> str | None:
     """Return a sentence about code that is not what it was, or None."""
     if before == now:
         return None
     return (
-        "THE CODE HAS CHANGED since the last job of this run: it was "
+        f"THE CODE HAS CHANGED since {since}: it was "
         f"{_described(before)}; it is {_described(now)}. The run goes on with the new code, and "
         "what comes of it may be another result"
     )
@@ -98,12 +98,6 @@ def write_provenance(path: Path, provenance: dict[str, Any]) -> None:
     write_json_atomically(path, provenance)
 
 
-def code_state(folder: Path) -> CodeState:
-    """Return commit and uncommitted diff of the repository around `folder`; None without one."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    return {"commit": commit, "diff": commit and _git(folder, "diff", "HEAD")}
-
-
 def _described(code: CodeState) -> str:
     commit, diff = code["commit"], code["diff"]
     if commit is None:
@@ -111,16 +105,6 @@ def _described(code: CodeState) -> str:
     return (
         f"commit {commit[:12]} with an uncommitted diff of {len((diff or '').splitlines())} lines"
     )
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=20
-        )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return None  # no git, no repository, no commit: then there is nothing to tell
-    return done.stdout.strip()
 
 
 def _versions() -> dict[str, str]:

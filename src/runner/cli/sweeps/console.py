@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from runner.cli.columns import table
+from runner.cli.sweeps.asking import asks_to_cancel
 from runner.run.status import Status
 from runner.sweeps.decisions import Action
 from runner.sweeps.directory import SweepDirectory
@@ -163,18 +164,10 @@ class SweepConsole(Watcher):
 
     def asks_to_cancel(self) -> bool:
         """Ask whether to cancel the jobs that live on; where nobody can answer, they are left."""
-        if not (sys.stdin.isatty() and self._stream.isatty()):
-            return False
         if self._live is not None:
             self._live.stop()
         try:
-            print(
-                "leave the jobs on the cluster, or cancel them? [L/c] ", end="", file=self._stream
-            )
-            self._stream.flush()
-            return sys.stdin.readline().strip().lower().startswith("c")
-        except KeyboardInterrupt:  # a second Ctrl-C
-            return False
+            return asks_to_cancel(self._stream)
         finally:
             if self._live is not None:
                 self._live.start()

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
@@ -34,8 +33,8 @@ from runner.cli.train import environment_of_user, train
 from runner.config.axes import combine, read_axes
 from runner.config.expand import expand
 from runner.errors import ConfigError, Interrupted, RunError
+from runner.run.code_state import CodeState, code_of_process
 from runner.run.lease import Lease
-from runner.run.provenance import CodeState, code_state
 from runner.runtime.signals import StopRequests
 from runner.sweeps.checks.checking import Checker
 from runner.sweeps.directory import SweepDirectory, is_sweep
@@ -92,7 +91,7 @@ def start_sweep(plan: Plan, open_jobs: Opener, *, command: Sequence[str]) -> Non
     Raises ConfigError before anything is started; RunError at the end if runs failed; Interrupted
     when it was asked to stop, after all jobs have saved.
     """
-    console, code = SweepConsole(plan.directory), code_state(Path.cwd())
+    console, code = SweepConsole(plan.directory), code_of_process()
     console.preview(plan.wanted, plan.actions)
     for warning in _warnings(plan, code):
         console.say(warning)
