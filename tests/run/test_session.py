@@ -231,10 +231,10 @@ def test_each_job_tells_where_the_run_stood_when_it_began(
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     for restart, step in enumerate((0, None, 12)):
         monkeypatch.setenv("SLURM_RESTART_COUNT", str(restart))
-        with pytest.raises(RunError), open_session(directory, description()) as session:
+        with pytest.raises(ValueError), open_session(directory, description()) as session:
             if step is not None:  # the second job fails while it is built
                 session.begin(step=step)
-            raise RunError("no luck")
+            raise ValueError("no luck")
     jobs = read_provenance(directory.provenance)["jobs"]
     told = [(job["slurm_job"], job["slurm_restart"], job["from_step"]) for job in jobs]
     assert told == [("7", 0, 0), ("7", 1, None), ("7", 2, 12)]

@@ -29,9 +29,9 @@ def test_time_that_is_up_many_times_costs_no_step(
 ) -> None:
     """Again and again: for a limit of a minute the warning comes after some 20 seconds."""
     run = RunOnCluster(slurm_cluster, tmp_path / "run")
-    run.submit(
-        "+callbacks.pace.seconds=1.5", "+callbacks.pace.starts=99", time=1, signal_delay_s=15
-    )
+    pace = "+callbacks.pace"
+    always_slow = (f"{pace}.at=1", f"{pace}.seconds=1.5", f"{pace}.starts=99")
+    run.submit(*always_slow, f"{pace}.mischief=none", time=1, signal_delay_s=15)
     run.wait_for("COMPLETED", "FAILED", "TIMEOUT", seconds=280)
     assert_same_end(run, straight)
     assert run.restarts >= 2

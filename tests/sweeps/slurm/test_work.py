@@ -137,6 +137,18 @@ def test_a_signal_that_comes_before_training_brings_the_job_back(
     assert f"was stopped by {number.name} and is requeued" in task.words
 
 
+def test_a_signal_that_made_an_import_fail_is_a_stop(task: Task) -> None:
+    def do() -> int:
+        try:
+            signal.raise_signal(signal.SIGUSR2)
+        except BaseException as error:
+            raise ImportError("could not be imported") from error
+        return 0
+
+    assert task.end(do)[0] == 0
+    assert "was stopped by SIGUSR2 and is requeued" in task.words
+
+
 def test_signals_that_come_while_the_job_leaves_change_nothing(task: Task) -> None:
     def do() -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -245,7 +257,7 @@ def test_a_killed_task_is_brought_back_by_the_batch_script(task: Task, pickled: 
     task.stands("running")
     script = "\n".join(["(exit 137)", "# teardown", *teardown_lines(sys.executable, pickled)])
     done = subprocess.run(["bash", "-c", script], check=False)
-    assert done.returncode == 137
+    assert done.returncode == 1
     assert "given up" not in task.words and "SIGKILL" in task.words
     assert task.status is not None and task.status.state == "failed", "no retries were left"
 
@@ -253,7 +265,7 @@ def test_a_killed_task_is_brought_back_by_the_batch_script(task: Task, pickled: 
 @pytest.mark.parametrize("state", ["failed", "completed", "cancelled"])
 def test_a_job_that_told_its_end_is_left_alone(task: Task, pickled: Path, state: str) -> None:
     task.stands(state)
-    main([str(pickled), "137"])
+    assert not main([str(pickled), "137"])
     assert task.scontrol.calls() == []
     assert task.status == Status(state=state)
 

@@ -87,11 +87,17 @@ class SlurmWork:
         return None
 
     def _do(self) -> int:
+        """Do the work and return its exit code; after a stop that of the stop, whatever it led to.
+
+        An import that is interrupted may fail by another error, and so may what follows a stop.
+        """
+        heard: list[int] = []
         try:
-            with _stops_raised():
-                return self._exit_code()
+            with _stops_raised(heard):
+                code = self._exit_code()
         except Interrupted as stop:  # just behind its last word
             return stop.exit_code
+        return 128 + heard[0] if heard and code else code
 
     def _exit_code(self) -> int:
         """Do the work; what it raises is told as an interpreter tells it."""
@@ -165,14 +171,15 @@ def _is_stop(code: int) -> bool:
 
 
 @contextmanager
-def _stops_raised() -> Iterator[None]:
-    """Within, a stop signal raises Interrupted where the work has no handler of its own.
+def _stops_raised(heard: list[int]) -> Iterator[None]:
+    """Within, a stop signal is `heard`, and raises Interrupted where the work does not handle it.
 
     That is before it trains, and when what trained hands the signal on, having saved. Behind, they
     are ignored: the job leaves, and Slurm sends more of them while it ends a job.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        heard.append(number)
         raise Interrupted(number)
 
     signal.signal(signal.SIGCONT, signal.SIG_DFL)
