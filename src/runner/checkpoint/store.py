@@ -37,6 +37,7 @@ from runner.checkpoint.manifest import (
     step_folders,
     step_path,
     verified_manifest,
+    weight_names,
     write_manifest,
 )
 from runner.checkpoint.sharded_writer import FOLDER
@@ -47,7 +48,6 @@ from runner.checkpoint.weights import (
     load_weights,
     read_tensors,
     save_weights,
-    weight_files,
 )
 from runner.errors import CheckpointError
 from runner.files import sync_directory
@@ -212,11 +212,7 @@ class CheckpointStore:
 
     def weight_files(self, step: int) -> list[Path]:
         """Return the files with the weights to use, of `step`; none if they are in parts."""
-        if (self.path_of(step) / FOLDER).is_dir():
-            return []
-        if _has_average(self.manifest(step)):
-            return weight_files(self.path_of(step), stem=_AVERAGE)
-        return weight_files(self.path_of(step))
+        return [self.path_of(step) / name for name in weight_names(self.manifest(step))]
 
     def manifest(self, step: int) -> Manifest:
         """Return the manifest of `step`, or raise CheckpointError."""
