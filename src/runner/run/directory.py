@@ -80,6 +80,14 @@ class RunDirectory:
     def console(self) -> Path:
         return self.logs / "console.log"  # what a job of a sweep prints
 
+    @property
+    def slurm(self) -> Path:
+        return self.path / "slurm.jsonl"  # the jobs of a single run on a cluster
+
+    @property
+    def slurm_folder(self) -> Path:
+        return self.path / "slurm"
+
     def log_of_rank(self, rank: int) -> Path:
         return self.logs / f"rank_{rank}.log"
 

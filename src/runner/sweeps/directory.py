@@ -34,6 +34,14 @@ class SweepDirectory:
     def report(self) -> Path:
         return self.path / "report"
 
+    @property
+    def slurm(self) -> Path:
+        return self.path / "slurm.jsonl"  # which job of the cluster does which run
+
+    @property
+    def slurm_folder(self) -> Path:
+        return self.path / "slurm"  # batch scripts, what jobs do, their first words
+
     def job(self, number: int) -> RunDirectory:
         """Return the directory of the run with this number."""
         return RunDirectory(self.path / str(number))

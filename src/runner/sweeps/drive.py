@@ -8,29 +8,45 @@
         asked to stop? ask every job to save and leave, and leave too
 
 What became of a run is read from its own directory; where its job could not write it down, having
-been killed, this does.
+been killed, this does. Jobs that outlive this process are left alone when it stops, unless they are
+to be cancelled; the next start of the sweep takes them over.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from runner.errors import Interrupted
 from runner.run.directory import RunDirectory
-from runner.run.ending import give_up_run
+from runner.run.ending import cancel_run, give_up_run
 from runner.run.lease import PATIENCE_SECONDS, beat_of
 from runner.run.status import Status, read_status
 from runner.runtime.signals import StopRequests
-from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.outcomes import Attempts, Outcome, is_worth_another, outcome_of, reason_of
-from runner.sweeps.pool import Ended, Limits, Pool, Work
+from runner.sweeps.pool import Ended, Limits, Pool, RunOfJob, Whereabouts, Work
 from runner.sweeps.source import Source
 
 POLL_SECONDS = 0.25
 BUSY_SECONDS = 1.0  # between two looks at a run that another process is at work on
+
+
+class Places(Protocol):
+    """Knows where runs are: the directory of a sweep does."""
+
+    def job(self, number: int) -> RunDirectory:
+        """Return the directory of the run with this number."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobAtWork:
+    """A job that was started and has not ended."""
+
+    run: PlannedRun
+    whereabouts: Whereabouts
 
 
 class Watcher:
@@ -48,8 +64,16 @@ class Watcher:
     def stopping(self) -> None:
         """Every job was asked to save and leave."""
 
-    def look(self, at_work: Mapping[int, PlannedRun], waiting: int) -> None:
-        """Called a few times a second."""
+    def look(self, at_work: Sequence[JobAtWork], waiting: int) -> None:
+        """Called a few times a second; `waiting` runs are to be tried again."""
+
+
+class JobsLeft(Exception):  # noqa: N818 - no error: all is well with them
+    """The jobs of a sweep live on, and nobody watches them any more; `numbers` are their runs."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        super().__init__(f"{len(numbers)} jobs live on")
+        self.numbers = tuple(numbers)
 
 
 @dataclass(kw_only=True)
@@ -65,9 +89,9 @@ class _Progress:
 
 @dataclass(kw_only=True)
 class Drive:
-    """One start of a sweep; `work_of` makes the job of a run."""
+    """One start of a sweep, or of a single run; `work_of` makes the job of a run."""
 
-    directory: SweepDirectory
+    directory: Places
     source: Source
     pool: Pool
     work_of: Callable[[PlannedRun], Work]
@@ -75,19 +99,28 @@ class Drive:
     retries: int = 3
     limits: Limits = field(default_factory=Limits)
     patience_seconds: float = PATIENCE_SECONDS  # with a process elsewhere that is at work on a run
+    watches: bool = True  # else it starts the jobs and leaves them
+    cancels: Callable[[], bool] = lambda: False  # when it stops: jobs that would outlive it
+    _adopted: set[int] = field(default_factory=set)
     _at_work: dict[int, _Progress] = field(default_factory=dict)
     _again: deque[_Progress] = field(default_factory=deque)
 
     def run(self, stop: StopRequests) -> None:
-        """Do all runs; raise Interrupted, when `stop` was asked to, after all jobs have saved."""
+        """Do all runs; raise Interrupted, when `stop` was asked to, after all jobs have saved.
+
+        Raises JobsLeft instead when there are jobs, and they live on.
+        """
+        self._adopted = self.pool.adopt()
         while not self._is_done():
             if stop.received is not None:
                 self._leave()
                 raise Interrupted(stop.received)
             self._fill()
-            for ended in self.pool.poll(POLL_SECONDS):
+            for ended in self.pool.poll(POLL_SECONDS if self.watches else 0.0):
                 self._take_in(ended, may_try_again=True)
             self._look()
+            if not self.watches:
+                raise JobsLeft(sorted(self._at_work))
 
     def _is_done(self) -> bool:
         return not self._at_work and not self._again and self.source.is_exhausted
@@ -118,6 +151,11 @@ class Drive:
     def _start(self, progress: _Progress) -> bool:
         """Start a job, unless another process is at work on the run or the pool is full."""
         run, status = progress.run, self._status(progress.run)
+        if run.number in self._adopted:
+            self._adopted.discard(run.number)
+            self._at_work[run.number] = progress
+            self.watcher.began(run, status)
+            return True
         if status is not None and status.state == "running" and self._is_alive(progress):
             progress.look_again = time.monotonic() + BUSY_SECONDS
             return False
@@ -133,6 +171,7 @@ class Drive:
             log=self._run_directory(run).console,
             slots=_slots(run),
             limits=self.limits,
+            run=RunOfJob(directory=self._run_directory(run).path, config=run.config),
         )
         self.watcher.began(run, status)
         return True
@@ -149,6 +188,9 @@ class Drive:
 
     def _take_in(self, ended: Ended, *, may_try_again: bool) -> None:
         """Decide what follows from the end of a job."""
+        self._adopted.discard(ended.number)
+        if ended.number not in self._at_work:  # left by an earlier process, and its run not wanted
+            return
         progress = self._at_work.pop(ended.number)
         run, status = progress.run, self._status(progress.run)
         progress.attempts.count(status.step if status else 0)
@@ -169,7 +211,9 @@ class Drive:
     ) -> Status | None:
         """Let a run that failed say so, and why, where its job could not."""
         status = self._status(run)
-        if status is None or status.state != "failed" or status.error is None:
+        if outcome is Outcome.CANCELLED:
+            cancel_run(self._run_directory(run))
+        elif status is None or status.state != "failed" or status.error is None:
             give_up_run(self._run_directory(run), reason_of(outcome, ended, attempts))
         return self._status(run)
 
@@ -178,7 +222,9 @@ class Drive:
         self.watcher.ended(progress.run, outcome, status)
 
     def _leave(self) -> None:
-        """Ask every job to save and leave, and wait for it."""
+        """Ask every job to save and leave, and wait for it; raise JobsLeft if they stay."""
+        if self.pool.outlives and self._at_work and not self.cancels():
+            raise JobsLeft(sorted(self._at_work))
         self.watcher.stopping()
         for number in self._at_work:
             self.pool.stop(number)
@@ -188,7 +234,10 @@ class Drive:
             self._look()
 
     def _look(self) -> None:
-        at_work = {number: progress.run for number, progress in self._at_work.items()}
+        at_work = [
+            JobAtWork(run=progress.run, whereabouts=self.pool.whereabouts(number))
+            for number, progress in sorted(self._at_work.items())
+        ]
         self.watcher.look(at_work, len(self._again))
 
     def _run_directory(self, run: PlannedRun) -> RunDirectory:

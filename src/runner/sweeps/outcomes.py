@@ -22,6 +22,7 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     PRUNED = "pruned"
     STOPPED = "stopped"  # asked for by a signal, and saved
+    CANCELLED = "cancelled"  # by a person
     KILLED = "killed"
     TIME_LIMIT = "time limit"
     HUNG = "hung"
@@ -52,14 +53,18 @@ class Attempts:
 def outcome_of(ended: Ended, status: Status | None) -> Outcome:
     """Return how a job ended, from how its process did and what its run says."""
     state = status.state if status else None
-    if ended.exit_code == 0:  # what a job says last is its exit code
-        return Outcome.PRUNED if state == "pruned" else Outcome.COMPLETED
+    if state == "pruned":
+        return Outcome.PRUNED
+    if ended.exit_code == 0 or state == "completed":  # what comes behind the last word is no matter
+        return Outcome.COMPLETED
+    if ended.is_cancelled:
+        return Outcome.CANCELLED
     if ended.exceeded == "memory":
         return Outcome.OUT_OF_MEMORY
     if ended.exceeded == "time":
         return Outcome.TIME_LIMIT
-    if ended.signal is not None:
-        return Outcome.KILLED
+    if ended.signal is not None:  # one that failed before had been tried enough
+        return Outcome.ERROR if state == "failed" else Outcome.KILLED
     if ended.exit_code is not None and ended.exit_code - 128 in STOP_SIGNALS:
         return Outcome.STOPPED
     if ended.exit_code == ConfigError.exit_code:
@@ -84,7 +89,8 @@ def reason_of(outcome: Outcome, ended: Ended, attempts: Attempts) -> str:
         return f"it reached hydra.launcher.time_limit without gaining a step{times}"
     if ended.signal is not None:
         return f"its process was killed by {_name_of(ended.signal)}{times}"
-    return f"its process ended with exit code {ended.exit_code}{times}: see logs/console.log"
+    log = "logs/console.log" if ended.log is None else ended.log
+    return f"its process ended with exit code {ended.exit_code}{times}: see {log}"
 
 
 def _outcome_of_error(error: str) -> Outcome:

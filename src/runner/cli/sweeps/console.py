@@ -16,10 +16,11 @@ from rich.live import Live
 from rich.text import Text
 
 from runner.cli.columns import table
+from runner.cli.sweeps.asking import asks_to_cancel
 from runner.run.status import Status
 from runner.sweeps.decisions import Action
 from runner.sweeps.directory import SweepDirectory
-from runner.sweeps.drive import Watcher
+from runner.sweeps.drive import JobAtWork, Watcher
 from runner.sweeps.ledger import Combination, PlannedRun
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.summary import RunRow, run_row
@@ -33,6 +34,7 @@ _WORDS = {
     Action.RESUME: "unfinished, to be resumed",
     Action.RETRY: "failed, to be tried again",
     Action.WAIT: "at work in another process, to be waited for",
+    Action.WATCH: "on the cluster, to be watched",
     Action.SKIP: "done, to be skipped",
 }
 _GOOD = (Outcome.COMPLETED, Outcome.PRUNED)
@@ -119,26 +121,29 @@ class SweepConsole(Watcher):
         of = "" if self._total is None else f"/{self._total}"
         self.say(f"[{self._done}{of}] run {run.number} {outcome}{score}{why}: {run.label}")
 
-    def look(self, at_work: Mapping[int, PlannedRun], waiting: int) -> None:
+    def look(self, at_work: Sequence[JobAtWork], waiting: int) -> None:
         """Show the jobs at work, once a second."""
         now = time.monotonic()
         if self._live is None or now < self._next_look:
             return
         self._next_look = now + SECONDS_BETWEEN_LOOKS
-        rows = [
-            run_row(
-                self._directory.job(number),
-                number=number,
-                overrides=run.overrides,
-                config=run.config,
-            )
-            for number, run in sorted(at_work.items())
-        ]
+        running = [job for job in at_work if not job.whereabouts.is_waiting]
+        rows = [(self._row(job.run), job.whereabouts.text) for job in running[:MOST_SHOWN]]
+        queued = Counter(job.whereabouts.text for job in at_work if job.whereabouts.is_waiting)
         lines = [
             *_lines(rows, shutil.get_terminal_size().columns),
-            self._standing(len(rows), waiting),
+            *([f"... and {len(running) - MOST_SHOWN} more"] if len(running) > MOST_SHOWN else []),
+            self._standing(len(running), queued, waiting),
         ]
         self._live.update(Text("\n".join(lines), no_wrap=True), refresh=True)
+
+    def _row(self, run: PlannedRun) -> RunRow:
+        return run_row(
+            self._directory.job(run.number),
+            number=run.number,
+            overrides=run.overrides,
+            config=run.config,
+        )
 
     def stopping(self) -> None:
         """Say that it takes a moment."""
@@ -149,10 +154,29 @@ class SweepConsole(Watcher):
         where = self._directory.path
         self.say(f"stopped; to go on, the same command or: python -m runner resume {where}")
 
-    def _standing(self, num_at_work: int, waiting: int) -> str:
+    def left(self, numbers: Sequence[int]) -> None:
+        """Say that jobs live on, and how to come back to them."""
+        where = self._directory.path
+        self.say(f"{_count(len(numbers))} of {where} on the cluster; from any shell there:")
+        self.say(f"  python -m runner status {where}")
+        self.say(f"  python -m runner resume {where}    # watch, and start again what is missing")
+        self.say(f"  python -m runner cancel {where}")
+
+    def asks_to_cancel(self) -> bool:
+        """Ask whether to cancel the jobs that live on; where nobody can answer, they are left."""
+        if self._live is not None:
+            self._live.stop()
+        try:
+            return asks_to_cancel(self._stream)
+        finally:
+            if self._live is not None:
+                self._live.start()
+
+    def _standing(self, num_at_work: int, queued: Mapping[str, int], waiting: int) -> str:
         facts = [f"{self._done}{'' if self._total is None else f' of {self._total}'} done"]
         facts += [f"{self._failed} failed"] if self._failed else []
         facts += [f"{num_at_work} at work"]
+        facts += [f"{count} queued ({reason})" for reason, count in queued.items()]
         facts += [f"{waiting} to be tried again"] if waiting else []
         if self._total is not None and self._ended_here:
             seconds = (time.monotonic() - self._began) / self._ended_here
@@ -160,21 +184,24 @@ class SweepConsole(Watcher):
         return " · ".join(facts)
 
 
-def _lines(rows: Sequence[RunRow], width: int) -> list[str]:
-    """Return the table of the jobs at work."""
-    header = ["run", "state", "step", "score", "left", "overrides"]
+def _lines(rows: Sequence[tuple[RunRow, str]], width: int) -> list[str]:
+    """Return the table of the jobs at work, each with where it is, if that is to be told."""
+    header = ["run", "state", "where", "step", "score", "left", "overrides"]
     cells = [
         [
             str(row.number),
             row.state,
+            where,
             f"{row.step}{'' if row.planned_steps is None else f'/{row.planned_steps}'}",
             short(row.score),
             duration(row.seconds_left),
             row.label,
         ]
-        for row in rows
+        for row, where in rows
     ]
-    return table(header, cells, left=("state", "overrides"), width=width)
+    if not any(where for _, where in rows):
+        header, *cells = [[*line[:2], *line[3:]] for line in (header, *cells)]
+    return table(header, cells, left=("state", "where", "overrides"), width=width)
 
 
 def _reason(status: Status) -> str:

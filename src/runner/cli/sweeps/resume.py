@@ -11,15 +11,15 @@ from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from runner.cli.check import CheckWorks, checking_pool
-from runner.cli.sweeps.jobs import Performer, has_pool, open_pooled
+from runner.cli.sweeps.jobs import Performer, has_pool, jobs_on_cluster, open_pooled
+from runner.cli.sweeps.launcher_node import changed_launcher
 from runner.cli.sweeps.plan import Plan, plan_of
 from runner.cli.sweeps.start import held, start_sweep
 from runner.cli.train import train
-from runner.config.frozen import freeze_open, from_frozen
+from runner.config.frozen import with_layout
 from runner.config.locate import make_user_code_importable, put_config_dir_first
 from runner.config.options import SweepOptions
 from runner.config.overrides import apply_value, parse_override, quoted
-from runner.config.resume import apply_layout_overrides
 from runner.config.validate import read_options
 from runner.errors import ConfigError, RunError
 from runner.run.status import Status, read_raw_status, read_status, write_status
@@ -29,6 +29,7 @@ from runner.sweeps.decisions import Action, decide
 from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.ledger import Combination, Ledger, PlannedRun, read_ledger
 from runner.sweeps.opening import LENGTH_KEYS
+from runner.sweeps.pool import Home
 from runner.sweeps.record import SweepRecord, read_record, write_record
 
 _LOCAL = {"_target_": "hydra_plugins.runner_launchers.LocalLauncher"}
@@ -49,9 +50,7 @@ def resume_sweep(path: Path, overrides: Sequence[str]) -> int:
     command = ["python", "-m", "runner", "resume", str(path), *overrides]
     if record.kind != "grid":
         return _resume_search(directory, record, overrides)
-    mine = [text for text in overrides if text.startswith(("sweep.", "hydra.launcher."))]
-    layout = [text for text in overrides if text not in mine]
-    _change_options(record, mine)
+    layout = _change_options(record, overrides)
     _check_launcher(record.launcher)
     plan = _plan(directory, record, layout)
     start_sweep(plan, partial(_open, node=record.launcher, command=command), command=command)
@@ -96,12 +95,12 @@ def _plan(directory: SweepDirectory, record: SweepRecord, layout: Sequence[str])
     if layout and options.check == "none":
         options = replace(options, check="config")  # what is wrong must not be written down
     is_longer = any(parse_override(text).key_or_group in LENGTH_KEYS for text in layout)
-    wanted = [replace(run, config=_with_layout(run.config, layout)) for run in runs]
+    wanted = [replace(run, config=with_layout(run.config, layout)) for run in runs]
     for run, there in zip(wanted, runs, strict=True):
         status = read_status(directory.job(run.number))
         if status is not None and status.state == "completed":
             _check_longer(there.config, run.config, directory)
-    record.base = _with_layout(record.base, layout)
+    record.base = with_layout(record.base, layout)
     return plan_of(
         directory,
         record,
@@ -110,6 +109,7 @@ def _plan(directory: SweepDirectory, record: SweepRecord, layout: Sequence[str])
         decision=partial(_decide, retry=options.retry, is_longer=is_longer),
         choices=[{} for _ in wanted],
         before=lambda starting: _reopen(directory, starting),
+        on_cluster=jobs_on_cluster(directory, get_class(record.launcher["_target_"])),
     )
 
 
@@ -153,31 +153,26 @@ def _reopen(directory: SweepDirectory, starting: Sequence[PlannedRun]) -> None:
             write_status(path, replace(status, state="queued"))
 
 
-def _with_layout(frozen: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    if not overrides:
-        return dict(frozen)
-    cfg = from_frozen(frozen)
-    apply_layout_overrides(cfg, overrides)
-    return freeze_open(cfg)
-
-
-def _change_options(record: SweepRecord, overrides: Sequence[str]) -> None:
-    """Change what the record says of sweep and launcher; ConfigError for keys they do not have."""
+def _change_options(record: SweepRecord, overrides: Sequence[str]) -> list[str]:
+    """Change what the record says of sweep and launcher; return the other overrides."""
     launcher = record.launcher
     if not has_pool(get_class(launcher["_target_"])):  # composed its jobs itself: not possible here
         launcher = _LOCAL
-    cfg = OmegaConf.create({"sweep": record.options, "hydra": {"launcher": launcher}})
+    record.launcher, rest = changed_launcher(launcher, overrides)
+    mine = [text for text in rest if text.startswith("sweep.")]
+    cfg = OmegaConf.create({"sweep": record.options})
     OmegaConf.set_struct(cfg, True)
-    for text in overrides:
+    for text in mine:
         apply_value(cfg, parse_override(text))
-    plain = OmegaConf.to_container(cfg)
+    plain = OmegaConf.to_container(cfg.sweep)
     assert isinstance(plain, dict)
-    record.options, record.launcher = plain["sweep"], plain["hydra"]["launcher"]
+    record.options = {str(key): value for key, value in plain.items()}
+    return [text for text in rest if text not in mine]
 
 
 @contextmanager
 def _open(
-    runs: Sequence[Combination], *, node: Mapping[str, Any], command: Sequence[str]
+    runs: Sequence[Combination], home: Home, *, node: Mapping[str, Any], command: Sequence[str]
 ) -> Iterator[Performer]:
-    with open_pooled(instantiate(node), runs, command) as jobs:
+    with open_pooled(instantiate(node), runs, home, command) as jobs:
         yield jobs

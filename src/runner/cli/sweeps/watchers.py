@@ -1,12 +1,12 @@
 """Who hears what happens in a sweep, besides the console."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from runner.checkpoint.strip import strip
 from runner.run.status import Status
 from runner.sweeps.directory import SweepDirectory
-from runner.sweeps.drive import Watcher
+from runner.sweeps.drive import JobAtWork, Watcher
 from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.retention import strip_runs
@@ -36,7 +36,7 @@ class Together(Watcher):
         for watcher in self._watchers:
             watcher.stopping()
 
-    def look(self, at_work: Mapping[int, PlannedRun], waiting: int) -> None:
+    def look(self, at_work: Sequence[JobAtWork], waiting: int) -> None:
         for watcher in self._watchers:
             watcher.look(at_work, waiting)
 

@@ -13,7 +13,7 @@ from runner.sweeps.local.family import family_of, kill_family
 from runner.sweeps.local.messages import Setup, Signal, Start, Started
 from runner.sweeps.local.server_process import ServerProcess
 from runner.sweeps.local.slots import Slots
-from runner.sweeps.pool import Ended, Limits, Work
+from runner.sweeps.pool import Ended, Limits, RunOfJob, Whereabouts, Work
 
 GRACE_SECONDS = 30.0
 
@@ -59,8 +59,28 @@ class LocalPool:
         """Return whether a job that needs `slots` would begin at once."""
         return not self._waiting and self.slots.have_room(slots)
 
+    @property
+    def outlives(self) -> bool:
+        """Return False: jobs end with this process."""
+        return False
+
+    def adopt(self) -> set[int]:
+        """Return nothing: no job of an earlier process lives on."""
+        return set()
+
+    def whereabouts(self, number: int) -> Whereabouts:  # noqa: ARG002
+        """Return nothing to tell: all jobs are here."""
+        return Whereabouts()
+
     def submit(
-        self, number: int, work: Work, *, log: Path, slots: int = 1, limits: Limits | None = None
+        self,
+        number: int,
+        work: Work,
+        *,
+        log: Path,
+        slots: int = 1,
+        limits: Limits | None = None,
+        run: RunOfJob | None = None,  # noqa: ARG002 - `slots` says all that it needs
     ) -> None:
         """Start `work`, now or when there is room; see `Pool`. Functions of a script will do."""
         import cloudpickle

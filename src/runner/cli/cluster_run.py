@@ -1,0 +1,222 @@
+"""One run on a cluster, without -m: check it, submit it, watch it; come back to it later."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from hydra.utils import instantiate
+
+from runner.cli.check import check_config
+from runner.cli.sweeps.asking import asks_to_cancel
+from runner.cli.sweeps.launcher_node import changed_launcher, is_of_cluster
+from runner.config.frozen import from_frozen, with_layout
+from runner.config.options import SweepOptions
+from runner.config.validate import validate
+from runner.config.written import read_config
+from runner.errors import ConfigError, Interrupted, RunError
+from runner.job.ordered import OrderedJob
+from runner.run.directory import RunDirectory
+from runner.run.status import Status, read_raw_status, read_status, write_status
+from runner.runtime.signals import StopRequests
+from runner.sweeps.drive import Drive, JobAtWork, JobsLeft, Watcher
+from runner.sweeps.ledger import PlannedRun
+from runner.sweeps.opening import LENGTH_KEYS
+from runner.sweeps.outcomes import Outcome
+from runner.sweeps.pool import Home
+from runner.sweeps.slurm.book import JobBook
+from runner.sweeps.slurm.pool import jobs_at_work
+from runner.sweeps.source import ListSource
+from runner.training.callbacks.console_view import short
+
+LENGTHS = tuple(key.rpartition(".")[2] for key in LENGTH_KEYS)
+_GOOD = (Outcome.COMPLETED, Outcome.PRUNED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterRun:
+    """A run with its frozen config, and the node of the launcher that takes it to a cluster."""
+
+    directory: Path
+    config: Mapping[str, Any]
+    launcher: Mapping[str, Any]
+    overrides: Sequence[str] = ()
+    command: Sequence[str] = ()
+
+    def submit(self, choices: Mapping[str, str], options: SweepOptions) -> float | None:
+        """Check and submit the run and watch it to its end; return its score, if that is known.
+
+        Raises ConfigError before anything is submitted; RunError if the run fails; Interrupted if
+        this process is asked to stop: the run stays on the cluster unless the user cancels it.
+        """
+        if options.check != "none":
+            check_config(self.config, choices, options)
+        RunDirectory(self.directory).path.mkdir(parents=True, exist_ok=True)
+        JobBook(self._directory.slurm).opened(self.launcher, self.config)
+        return self.go_on()
+
+    def go_on(self) -> float | None:
+        """Watch the job that is on the cluster, or submit one; see `submit`."""
+        launcher: Any = instantiate(self.launcher)
+        home = Home(
+            name=str(self.config.get("name", "runner")),
+            book=self._directory.slurm,
+            folder=self._directory.slurm_folder,
+        )
+        run = PlannedRun(number=0, key="", overrides=(), config=self.config)
+        console = _Console(self._directory)
+        with StopRequests() as stop, closing(launcher.open_pool(preload=(), home=home)) as pool:
+            drive = Drive(
+                directory=_OnePlace(self._directory),
+                source=ListSource([run], total=1),
+                pool=pool,
+                work_of=lambda _: self._job(),
+                watcher=console,
+                retries=launcher.retries,
+                watches=launcher.watches,
+                cancels=lambda: asks_to_cancel(sys.stderr),
+            )
+            try:
+                drive.run(stop)
+            except JobsLeft as left:
+                console.left()
+                if stop.received is not None:
+                    raise Interrupted(stop.received) from left
+                return None
+        return console.result()
+
+    @property
+    def _directory(self) -> RunDirectory:
+        return RunDirectory(self.directory)
+
+    def _job(self) -> OrderedJob:
+        return OrderedJob(
+            config=self.config,
+            path=self.directory.absolute(),
+            overrides=tuple(self.overrides),
+            command=tuple(self.command),
+        )
+
+
+def resume_there(directory: Path, overrides: Sequence[str]) -> bool:
+    """Go on with the run in `directory` on the cluster it was begun on; False to do so here.
+
+    `overrides` change its layout, as a resume's do, and the launcher: hydra/launcher=local takes
+    the run from the cluster.
+    """
+    run = RunDirectory(directory)
+    opening = JobBook(run.slurm).opening
+    if opening is None:
+        return False
+    launcher, layout = changed_launcher(opening["launcher"], overrides)
+    is_there = bool(jobs_at_work(run.slurm))
+    if not is_of_cluster(launcher):
+        if is_there:
+            raise ConfigError(
+                f"the job of {directory} waits or runs on the cluster: end it first: "
+                f"python -m runner cancel {directory}"
+            )
+        return False
+    if is_there and layout:
+        raise ConfigError(
+            f"{' '.join(layout)}: the job of {directory} is on the cluster with its old config; "
+            f"to change it: python -m runner cancel {directory}, then resume"
+        )
+    before = read_config(run.config) if run.config.exists() else opening["config"]
+    config = with_layout(before, layout)
+    if layout:
+        validate(from_frozen(config))
+        _reopen(run, before, config)
+    ClusterRun(
+        directory=directory,
+        config=config,
+        launcher=launcher,
+        overrides=layout,
+        command=["python", "-m", "runner", "resume", str(directory), *overrides],
+    ).go_on()
+    return True
+
+
+def _reopen(run: RunDirectory, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Let a run that is done to a shorter end count as unfinished."""
+    status = read_raw_status(run.status)
+    has_new_end = any(before["trainer"].get(key) != now["trainer"].get(key) for key in LENGTHS)
+    if status is not None and status.state == "completed" and has_new_end:
+        write_status(run.status, replace(status, state="queued"))
+
+
+@dataclass(frozen=True)
+class _OnePlace:
+    directory: RunDirectory
+
+    def job(self, number: int) -> RunDirectory:  # noqa: ARG002
+        return self.directory
+
+
+class _Console(Watcher):
+    """Tells where the job is and shows what it prints."""
+
+    def __init__(self, directory: RunDirectory, stream: TextIO | None = None) -> None:
+        self._directory = directory
+        self._stream = stream or sys.stderr
+        self._place: str | None = None
+        self._shown = directory.console.stat().st_size if directory.console.exists() else 0
+        self._end: tuple[Outcome, Status] | None = None
+
+    def began(self, run: PlannedRun, status: Status | None) -> None:  # noqa: ARG002
+        self._say(f"run {self._directory.path}")
+
+    def again(self, run: PlannedRun, outcome: Outcome) -> None:  # noqa: ARG002
+        self._say(f"{outcome}: it will go on")
+
+    def ended(self, run: PlannedRun, outcome: Outcome, status: Status) -> None:  # noqa: ARG002
+        self._follow()
+        self._end = (outcome, status)
+
+    def look(self, at_work: Sequence[JobAtWork], waiting: int) -> None:  # noqa: ARG002
+        for job in at_work:
+            where = job.whereabouts
+            place = f"waits: {where.text}" if where.is_waiting else f"on {where.text}"
+            if place != self._place:
+                self._place = place
+                self._say(f"the job {place}")
+        self._follow()
+
+    def stopping(self) -> None:
+        self._say("cancelling: the job saves and leaves")
+
+    def left(self) -> None:
+        """Say that the job lives on, and how to come back to it."""
+        where = self._directory.path
+        ids = ", ".join(JobBook(self._directory.slurm).last_ids.values())
+        self._say(f"job {ids} is on the cluster; from any shell there:")
+        self._say(f"  python -m runner status {where}")
+        self._say(f"  python -m runner resume {where}    # watch, or go on if it has ended")
+        self._say(f"  python -m runner cancel {where}")
+
+    def result(self) -> float | None:
+        """Return the score of the run that has ended; RunError if it has not completed."""
+        status = read_status(self._directory) or Status(state="queued")
+        outcome = self._end[0] if self._end else Outcome.ERROR
+        if outcome not in _GOOD:
+            why = f": {status.error.splitlines()[0]}" if status.error else ""
+            raise RunError(f"the run {status.state}{why}; more in {self._directory.logs}")
+        self._say(f"{outcome} score={short(status.score)}")
+        return status.score
+
+    def _follow(self) -> None:
+        """Show what the job has printed since."""
+        path = self._directory.console
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            file.seek(self._shown)
+            new = file.read()
+        self._shown += len(new)
+        self._stream.write(new.decode(errors="replace"))
+        self._stream.flush()
+
+    def _say(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)

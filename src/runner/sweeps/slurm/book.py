@@ -1,0 +1,97 @@
+"""`slurm.jsonl`: which job of the cluster does which run, so that another process can go on.
+
+One JSON object a line, append-only. The intent to submit is written before the cluster hears of it:
+of a process that dies in between, the jobs are found by their name.
+
+    {"event": "opened", "launcher": {"_target_": ...}, "config": {...}}    of a single run
+    {"event": "submitting", "name": "plate_ocr-3fa2c1", "numbers": [0, 1]}
+    {"event": "submitted", "name": "plate_ocr-3fa2c1", "ids": {"0": "123_0", "1": "123_1"}}
+    {"event": "ended", "number": 0}
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.files import drop_torn_line, sync_directory
+
+
+class JobBook:
+    """The book at `path`; reading takes nothing for granted, writing is for the sweep's holder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._is_whole = False  # a torn last line was dropped
+
+    def opened(self, launcher: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        """Write what a single run goes on with when it is resumed: launcher node, frozen config."""
+        self._append({"event": "opened", "launcher": dict(launcher), "config": dict(config)})
+
+    def submitting(self, name: str, numbers: Sequence[int]) -> None:
+        """Write that jobs for the runs `numbers` are about to be submitted under `name`."""
+        self._append({"event": "submitting", "name": name, "numbers": list(numbers)})
+
+    def submitted(self, name: str, ids: Mapping[int, str]) -> None:
+        """Write which job does which run: `ids` maps their numbers to "123" or "123_4"."""
+        plain = {str(number): id for number, id in ids.items()}
+        self._append({"event": "submitted", "name": name, "ids": plain})
+
+    def not_submitted(self, name: str) -> None:
+        """Write that nothing of `name` is on the cluster: it was refused, or is cancelled."""
+        self._append({"event": "submitted", "name": name, "ids": {}})
+
+    def ended(self, number: int) -> None:
+        """Write that the job of a run is over, and known to be."""
+        self._append({"event": "ended", "number": number})
+
+    @property
+    def opening(self) -> dict[str, Any] | None:
+        """Return what `opened` has written last: "launcher" and "config"; None for a sweep."""
+        return next(
+            (line for line in reversed([*self._lines()]) if line["event"] == "opened"), None
+        )
+
+    @property
+    def last_ids(self) -> dict[int, str]:
+        """Return the job of each run whose last one is not known to have ended."""
+        ids: dict[int, str] = {}
+        for line in self._lines():
+            if line["event"] == "submitted":
+                ids |= {int(number): id for number, id in line["ids"].items()}
+            elif line["event"] == "ended":
+                ids.pop(line["number"], None)
+        return ids
+
+    @property
+    def unconfirmed(self) -> list[str]:
+        """Return the names under which jobs may be on the cluster whose ids are not known."""
+        names: dict[str, None] = {}
+        for line in self._lines():
+            if line["event"] == "submitting":
+                names[line["name"]] = None
+            elif line["event"] == "submitted":
+                names.pop(line["name"], None)
+        return list(names)
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        if not self._path.exists():
+            return
+        with self._path.open(encoding="utf-8") as file:
+            for line in file:
+                if line.endswith("\n"):  # else its writer was killed, or is in the middle of it
+                    yield json.loads(line)
+
+    def _append(self, content: dict[str, Any]) -> None:
+        is_new = not self._path.exists()
+        if not self._is_whole:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            drop_torn_line(self._path)
+            self._is_whole = True
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(content) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            sync_directory(self._path.parent)
