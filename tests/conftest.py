@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.slurm.cluster import slurm_cluster, slurm_cluster_with_accounting, slurm_conf
+
+__all__ = ["slurm_cluster", "slurm_cluster_with_accounting", "slurm_conf"]  # fixtures
+
 # Before torch is imported: tests are many and small.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The processes that tests start find runner as pytest does.
@@ -36,5 +40,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the developer's own settings out of the tests."""
-    for name in ("RUNNER_CONFIG_DIR", "RUNNER_OUTPUT_DIR", "HYDRA_FULL_ERROR"):
+    for name in ("RUNNER_CONFIG_DIR", "RUNNER_OUTPUT_DIR", "HYDRA_FULL_ERROR", "RUNNER_CODE"):
         monkeypatch.delenv(name, raising=False)

@@ -294,3 +294,12 @@ def test_ranks_on_a_directory_in_use_are_refused_and_leave_it_alone(project: Pat
         first.send_signal(signal.SIGTERM)
         first.communicate(timeout=60)
     assert status(directory)["state"] == "preempted"
+
+
+@pytest.mark.slow
+def test_ranks_look_for_modules_where_the_command_does(tmp_path: Path) -> None:
+    """As the jobs of a cluster do: `python -P` does not look first where it stands."""
+    (tmp_path / "pickle.py").write_text("raise Exception('not this one')")
+    options = ("hardware=cpu", "hardware.num_processes=2", "trainer.max_steps=1", *BARE)
+    done = launch("python", "-P", "-m", "runner", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

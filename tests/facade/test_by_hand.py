@@ -216,9 +216,10 @@ def test_one_of_several_processes_takes_no_step_by_hand(
         trainer(tmp_path).train_step(a_batch())
 
 
-def test_a_batch_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="a batch must be a tensor, .*got int"):
-        trainer(tmp_path).train_step(3)
+@pytest.mark.parametrize(("batch", "kind"), [(3, "int"), ([], "an empty list")])
+def test_a_batch_that_is_none_is_refused(tmp_path: Path, batch: Any, kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"a batch must be a tensor, .*got {kind}"):
+        trainer(tmp_path).train_step(batch)
 
 
 def test_a_run_after_steps_by_hand_begins_with_their_weights(tmp_path: Path) -> None:

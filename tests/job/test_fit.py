@@ -1,14 +1,16 @@
 import json
 import logging
+import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from torch import Tensor
 
-from runner.errors import DataError, Interrupted, RunError
+from runner.errors import ConfigError, DataError, Interrupted, RunError
 from runner.job.fit import Job, fit
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal
@@ -176,6 +178,20 @@ def test_checkpoints_that_are_out_of_reach_are_told(tmp_path: Path) -> None:
     directory.checkpoints.symlink_to(tmp_path / "not_mounted")
     with pytest.raises(RunError, match="is a link to .*not_mounted, which is not there"):
         train(directory.path, tiny_options())
+
+
+def test_a_run_that_is_refused_tells_no_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        train(tmp_path / "run", replace(tiny_options(), init_weights_from="absent.pt"))
+    assert capsys.readouterr().err == ""
+    with pytest.raises(AttributeError):
+        train(tmp_path / "run", tiny_options(), model=None)
+    assert capsys.readouterr().err == f"failed in {os.path.relpath(tmp_path / 'run')}\n"
+    train(tmp_path / "other", tiny_options(max_epochs=1))
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"run {os.path.relpath(tmp_path / 'other')}"
 
 
 def test_logging_is_as_it_was_when_the_job_is_over(tmp_path: Path) -> None:

@@ -124,6 +124,12 @@ def test_a_pattern_that_fits_nothing_is_told(options: dict[str, Any], key: str) 
         optimizer_of(partial(SGD, lr=1.0), model, chosen)
 
 
+def test_a_pattern_that_resembles_nothing_hears_what_there_is() -> None:
+    chosen = ParameterOptions(lr_factors={"nope.*": 2.0})
+    with pytest.raises(ConfigError, match=r"called 'nope.\*' \(at its top are embed, blocks, "):
+        optimizer_of(partial(SGD, lr=1.0), Net(), chosen)
+
+
 def test_what_was_frozen_is_free_again_but_for_what_its_owner_froze() -> None:
     model = Net()
     own = model.head.bias.requires_grad_(False)

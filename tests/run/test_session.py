@@ -177,7 +177,7 @@ def test_a_job_that_is_refused_leaves_the_run_as_it_was(tmp_path: Path) -> None:
         pytest.raises(ConfigError, match="later"),
         open_session(directory, longer, continue_completed=True) as session,
     ):
-        session.has_begun = True
+        session.begin(step=0)
         raise ConfigError("later")
     assert read_status(directory).state == "failed"  # type: ignore[union-attr]
 
@@ -226,6 +226,6 @@ def test_what_others_put_into_a_new_directory_stays(tmp_path: Path) -> None:
 def test_a_run_that_began_keeps_its_directory(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
     with pytest.raises(ConfigError), open_session(directory, description()) as session:
-        session.has_begun = True
+        session.begin(step=0)
         raise ConfigError("later")
     assert read_status(directory).state == "failed"  # type: ignore[union-attr]

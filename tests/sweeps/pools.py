@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from runner.sweeps.pool import Ended, Limits, Work
+from runner.sweeps.pool import Ended, Limits, RunOfJob, Whereabouts, Work
 
 
 def own_children(pid: int | None = None) -> list[psutil.Process]:
@@ -29,8 +29,25 @@ class ForkingPool:
     def has_room(self, slots: int = 1) -> bool:
         return len(self._jobs) + slots <= max(self.slots, slots)
 
+    @property
+    def outlives(self) -> bool:
+        return False
+
+    def adopt(self) -> set[int]:
+        return set()
+
+    def whereabouts(self, number: int) -> Whereabouts:
+        return Whereabouts()
+
     def submit(
-        self, number: int, work: Work, *, log: Path, slots: int = 1, limits: Limits | None = None
+        self,
+        number: int,
+        work: Work,
+        *,
+        log: Path,
+        slots: int = 1,
+        limits: Limits | None = None,
+        run: RunOfJob | None = None,
     ) -> None:
         assert number not in self._jobs
         job = multiprocessing.get_context("fork").Process(target=_do, args=(work, log))

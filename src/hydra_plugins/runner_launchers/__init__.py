@@ -1,11 +1,11 @@
-"""Tells Hydra of the launcher `local`: `hydra/launcher=local` runs several jobs at once, here.
+"""Tells Hydra of the launchers `local` (several jobs at once, here) and `slurm` (on a cluster).
 
 Hydra imports this for every command, also for --help: what is heavy is imported when it is needed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -13,7 +13,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from runner.sweeps.pool import Limits, Pool
+from runner.sweeps.pool import Home, Limits, Pool
 
 
 @dataclass
@@ -28,31 +28,30 @@ class LocalLauncherConf:
     grace: str = "30 seconds"  # between asked to stop and killed
 
 
-ConfigStore.instance().store(
-    group="hydra/launcher", name="local", node=LocalLauncherConf, provider="runner"
-)
+@dataclass
+class SlurmLauncherConf:
+    """The node `hydra.launcher`; what a job asks of the cluster stands in hardware.slurm."""
+
+    _target_: str = "hydra_plugins.runner_launchers.SlurmLauncher"
+    retries: int = 5  # jobs of a run in a row that gain no step, before it is given up
+    wait: bool = True  # watch until all have ended; false: submit and leave
+    array_parallelism: int | None = None  # jobs at once; null: no limit, of a search 16
+    warning: str = "2 minutes"  # before its time limit a job is told to save and come back
+    snapshot_code: bool = False  # run the code as it is at submission, whatever becomes of it
 
 
-class LocalLauncher(Launcher):
-    """Runs jobs in processes of this machine, forked from a server; for any Hydra application."""
+for _name, _node in (("local", LocalLauncherConf), ("slurm", SlurmLauncherConf)):
+    ConfigStore.instance().store(group="hydra/launcher", name=_name, node=_node, provider="runner")
 
-    def __init__(
-        self,
-        *,
-        slots: int | None = None,
-        jobs_per_gpu: int = 1,
-        retries: int = 3,
-        time_limit: str | None = None,
-        grace: str = "30 seconds",
-    ) -> None:
-        self.retries = retries
-        self._node = {
-            "slots": slots,
-            "jobs_per_gpu": jobs_per_gpu,
-            "retries": retries,
-            "time_limit": time_limit,
-            "grace": grace,
-        }
+
+class RunnerLauncher(Launcher):
+    """Runs the jobs of any Hydra application through a pool; subclasses say which."""
+
+    options_class: ClassVar[str]  # in runner.cli.sweeps.launchers, imported when it is needed
+
+    def __init__(self, **node: Any) -> None:
+        self.retries: int = node["retries"]
+        self._node = node
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -66,16 +65,21 @@ class LocalLauncher(Launcher):
         )
 
     @property
+    def watches(self) -> bool:
+        """Return whether a sweep waits until its jobs have ended."""
+        return self._node.get("wait", True)
+
+    @property
     def limits(self) -> Limits:
         """Return what each job may use."""
         return self._options().limits
 
-    def open_pool(self, *, preload: Sequence[str]) -> Pool:
+    def open_pool(self, *, preload: Sequence[str], home: Home) -> Pool:
         """Return a new pool, which imports the modules `preload` for its jobs; close it.
 
         It needs no `setup`: a sweep is resumed without its application's config.
         """
-        return self._options().open_pool(preload=preload)
+        return self._options().open_pool(preload=preload, home=home)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -90,7 +94,20 @@ class LocalLauncher(Launcher):
             options=self._options(),
         )
 
-    def _options(self) -> Any:  # LauncherOptions, imported when it is needed
-        from runner.cli.sweeps.launching import LauncherOptions
+    def _options(self) -> Any:  # LauncherOptions
+        from runner.cli.sweeps import launchers
 
-        return LauncherOptions(**self._node)
+        return getattr(launchers, self.options_class)(**self._node)
+
+
+class LocalLauncher(RunnerLauncher):
+    """Runs jobs in processes of this machine, forked from a server."""
+
+    options_class = "LocalOptions"
+
+
+class SlurmLauncher(RunnerLauncher):
+    """Runs jobs on a SLURM cluster, through submitit."""
+
+    options_class = "SlurmLauncherOptions"
+    is_of_cluster = True

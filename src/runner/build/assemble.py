@@ -11,7 +11,6 @@ from torch import nn
 
 from runner.build.compiling import compile_model
 from runner.build.debugging import apply_debug, debug_data
-from runner.build.first_weights import first_weights
 from runner.build.optimizers import (
     GivenOptimizer,
     GivenScheduler,
@@ -21,6 +20,7 @@ from runner.build.optimizers import (
 )
 from runner.build.placement import place
 from runner.build.plan import check_metric, plan_schedule
+from runner.build.weights_from import first_weights
 from runner.config.options import Options
 from runner.data.batches import Batches, check_batches
 from runner.data.collate import collate_of

@@ -12,23 +12,17 @@
 A checkpoint is written to a hidden directory beside its place, synced, and renamed.
 """
 
-import io
 import logging
 import os
-import pickle
-import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils._pytree import tree_map_only
 
 from runner.checkpoint.manifest import (
     Manifest,
@@ -41,20 +35,19 @@ from runner.checkpoint.manifest import (
 )
 from runner.checkpoint.sharded_writer import FOLDER
 from runner.checkpoint.snapshot import Snapshot
-from runner.checkpoint.spread import optimizer_state_parts
-from runner.checkpoint.weights import (
-    TiedNames,
-    load_weights,
-    read_tensors,
-    save_weights,
-    weight_files,
+from runner.checkpoint.snapshot_files import (
+    AVERAGE,
+    RANK_FILE,
+    TRAINING,
+    load_state,
+    rank_file,
+    write_errors_as_os_errors,
+    write_snapshot,
 )
+from runner.checkpoint.spread import optimizer_state_parts
+from runner.checkpoint.weights import load_weights, read_tensors, weight_files
 from runner.errors import CheckpointError
 from runner.files import sync_directory
-
-_TRAINING = "training.pt"
-_AVERAGE = "average"  # the stem of its files
-_RANK_FILE = re.compile(r"rank_\d+\.pt")
 
 _log = logging.getLogger(__name__)
 
@@ -102,8 +95,10 @@ class CheckpointStore:
         partial = self.partial_path(step)
         partial.mkdir()
         try:
-            with _write_errors_as_os_errors():
-                tied, tied_average = self._write_files(snapshot, partial, beat)
+            with write_errors_as_os_errors():
+                tied, tied_average = write_snapshot(
+                    snapshot, partial, max_shard_bytes=self._max_shard_bytes, beat=beat
+                )
                 add(partial)
             write_manifest(partial, step=step, tied=tied, tied_average=tied_average, beat=beat)
             mode = partial.stat().st_mode & 0o666  # safetensors lets nobody else read its files
@@ -162,7 +157,7 @@ class CheckpointStore:
         Loading runs no code from the file. `beat` is called after each file.
         """
         directory, manifest = self.path_of(step), self.manifest(step)
-        training = _load(directory / _TRAINING)
+        training = load_state(directory / TRAINING)
         beat()
         if (directory / FOLDER).is_dir():
             assert optimizer is not None
@@ -177,19 +172,19 @@ class CheckpointStore:
             )
         load_weights(model, directory, manifest.tied, beat=beat)
         if average is not None:
-            load_weights(average, directory, manifest.tied_average, stem=_AVERAGE, beat=beat)
+            load_weights(average, directory, manifest.tied_average, stem=AVERAGE, beat=beat)
         if optimizer is not None:
             training["optimizer"] = optimizer_state_parts(optimizer, training["optimizer"])
         return training
 
     def read_rank(self, step: int, rank: int) -> dict[str, Any] | None:
         """Return what rank `rank` had as its own at `step`; None if there was no such rank."""
-        path = self.path_of(step) / _rank_file(rank)
-        return _load(path) if rank < self.num_ranks(step) else None
+        path = self.path_of(step) / rank_file(rank)
+        return load_state(path) if rank < self.num_ranks(step) else None
 
     def num_ranks(self, step: int) -> int:
         """Return how many ranks trained when the checkpoint of `step` was written."""
-        return sum(_RANK_FILE.fullmatch(name) is not None for name in self.manifest(step).files)
+        return sum(RANK_FILE.fullmatch(name) is not None for name in self.manifest(step).files)
 
     def read_weights(self, step: int, model: nn.Module) -> None:
         """Load the weights to use, of `step`, into `model`: the averaged ones if there are any."""
@@ -197,7 +192,7 @@ class CheckpointStore:
         if (directory / FOLDER).is_dir():
             _sharded().load_sharded_weights(directory / FOLDER, model)
         elif _has_average(manifest):
-            load_weights(model, directory, manifest.tied_average, stem=_AVERAGE)
+            load_weights(model, directory, manifest.tied_average, stem=AVERAGE)
         else:
             load_weights(model, directory, manifest.tied)
 
@@ -207,7 +202,7 @@ class CheckpointStore:
         if (directory / FOLDER).is_dir():
             return _sharded().read_sharded_weights(directory / FOLDER)
         if _has_average(manifest):
-            return read_tensors(directory, manifest.tied_average, stem=_AVERAGE)
+            return read_tensors(directory, manifest.tied_average, stem=AVERAGE)
         return read_tensors(directory, manifest.tied)
 
     def weight_files(self, step: int) -> list[Path]:
@@ -215,7 +210,7 @@ class CheckpointStore:
         if (self.path_of(step) / FOLDER).is_dir():
             return []
         if _has_average(self.manifest(step)):
-            return weight_files(self.path_of(step), stem=_AVERAGE)
+            return weight_files(self.path_of(step), stem=AVERAGE)
         return weight_files(self.path_of(step))
 
     def manifest(self, step: int) -> Manifest:
@@ -228,25 +223,6 @@ class CheckpointStore:
         shutil.rmtree(doomed, ignore_errors=True)
         self.path_of(step).rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
-
-    def _write_files(
-        self, snapshot: Snapshot, directory: Path, beat: Callable[[], None]
-    ) -> tuple[TiedNames, TiedNames]:
-        """Write all but the manifest; return the names of tied weights, and of averaged ones."""
-        limit, tied, tied_average = self._max_shard_bytes, {}, {}
-        if snapshot.weights is not None:
-            tied = save_weights(snapshot.weights, directory, max_shard_bytes=limit, beat=beat)
-        if snapshot.average is not None:
-            tied_average = save_weights(
-                snapshot.average, directory, stem=_AVERAGE, max_shard_bytes=limit, beat=beat
-            )
-        _check_readable(snapshot.training)
-        torch.save(snapshot.training, directory / _TRAINING)
-        beat()
-        for rank, state in enumerate(snapshot.ranks):
-            torch.save(state, directory / _rank_file(rank))
-            beat()
-        return tied, tied_average
 
     def _check_space(self, needed: int) -> None:
         free = shutil.disk_usage(self.root).free
@@ -292,10 +268,6 @@ class CheckpointStore:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _rank_file(rank: int) -> str:
-    return f"rank_{rank}.pt"
-
-
 def _sharded() -> ModuleType:
     """Import what reads sharded checkpoints (0.5 s, unless there is an optimizer), if need be."""
     from runner.checkpoint import sharded
@@ -304,43 +276,7 @@ def _sharded() -> ModuleType:
 
 
 def _has_average(manifest: Manifest) -> bool:
-    return any(name.startswith(f"{_AVERAGE}.") for name in manifest.files)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _check_readable(state: dict[str, Any]) -> None:
-    """Raise CheckpointError naming the part that could be written, but never be read again.
-
-    Reading runs no code, so it takes plain values, containers and tensors alone. Tensors are left
-    out here: looking takes a millisecond.
-    """
-    for name, part in state.items():
-        written = io.BytesIO()
-        torch.save(tree_map_only(Tensor, lambda _: None, part), written)
-        written.seek(0)
-        try:
-            torch.load(written, weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise CheckpointError(
-                f"the state of {name} could not be read back: its state_dict must hold nothing but "
-                "numbers, texts, lists, dicts and tensors"
-            ) from error
-
-
-@contextmanager
-def _write_errors_as_os_errors() -> Iterator[None]:
-    """Safetensors and torch tell a full disk by exceptions of their own."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
-    except RuntimeError as error:
-        if not any(word in str(error) for word in ("inline_container", "writ", "iostream")):
-            raise
-        raise OSError(str(error)) from error
+    return any(name.startswith(f"{AVERAGE}.") for name in manifest.files)
 
 
 def _sync(path: Path) -> None:

@@ -17,6 +17,7 @@ from runner.runtime.launch import launch_of
 from runner.training.parts import Parts
 from runner.tuning.batch_size import Tried, find_batch_size
 from runner.tuning.learning_rate import find_learning_rate
+from runner.tuning.sized import sized
 from runner.tuning.trial import trial_parts
 
 _ROWS = 20  # of the table on the console
@@ -57,7 +58,7 @@ def find_largest_batch(overrides: Sequence[str], *, memory_gib: float | None, la
     accumulation = config.trainer.gradient_accumulation_steps
     print(f"{'data.batch_size':>15}  {'s/step':>8}  {'samples/s':>9}  {'GiB':>6}")
     found = find_batch_size(
-        SizedParts(frozen=config.frozen),
+        SizedRun(frozen=config.frozen),
         start=max(1, config.loader.batch_size // count),
         largest=max(1, largest // count),
         memory_gib=memory_gib,
@@ -71,20 +72,14 @@ def find_largest_batch(overrides: Sequence[str], *, memory_gib: float | None, la
 
 
 @dataclass(frozen=True, kw_only=True)
-class SizedParts:
-    """Builds the parts of a config with batches of another size."""
+class SizedRun:
+    """Builds the parts of a run with batches of another size."""
 
     frozen: Mapping[str, Any]
 
     def __call__(self, size: int) -> Parts:
         config = validate(from_frozen(self.frozen))
-        accumulation = min(2, config.trainer.gradient_accumulation_steps)
-        loader = replace(config.loader, batch_size=size, drop_last=False, num_workers=0)
-        trainer = replace(
-            config.trainer, on_out_of_memory="stop", gradient_accumulation_steps=accumulation
-        )
-        debug = replace(config.debug, limit_batches=0, overfit_batches=0)
-        return trial_parts(replace(config, loader=loader, trainer=trainer, debug=debug))
+        return trial_parts(sized(config, size))
 
 
 def _compose(overrides: Sequence[str]) -> RunConfig:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from runner.config.options import LoaderOptions, Options
+from runner.data.batches import num_samples_of
 from runner.data.collate import the_only_one
 from runner.data.epoch import MicroBatch
 from runner.data.loader import Loader, evaluation_loader
@@ -109,9 +110,17 @@ class Judge:
         finally:
             loader.close()
 
+    def measure_all(self, loaders: Mapping[str, Loader]) -> dict[str, float]:
+        """Return the metrics over each of `loaders`, called "NAME.loss" where it has a name."""
+        values: dict[str, float] = {}
+        for own, loader in loaders.items():
+            found = self.measure(loader)
+            values |= {f"{own}.{name}" if own else name: value for name, value in found.items()}
+        return values
+
     def measure_batch(self, batch: Any) -> dict[str, float]:
         """Return the metrics of the task on one batch, as the loader gives it."""
-        _size_of(batch)  # tells what is none
+        _check_batch(batch)
         loader = evaluation_loader(
             [batch],
             LoaderOptions(batch_size=1),
@@ -150,21 +159,19 @@ def _batches_of(loader: Loader) -> Iterator[MicroBatch]:
 
 
 def _micro_batch(batch: Any) -> MicroBatch:
-    size = _size_of(batch)
+    _check_batch(batch)
+    size = num_samples_of(batch)
     return MicroBatch(batch, size, slice(0, size))
 
 
-def _size_of(batch: Any) -> int:
-    """Return the number of samples in `batch`: the length of the first tensor or list in it."""
-    if isinstance(batch, Tensor):
-        return len(batch) if batch.ndim else 1
-    parts = list(batch.values()) if isinstance(batch, Mapping) else batch
-    if isinstance(parts, list | tuple) and parts:
-        first = next((part for part in parts if isinstance(part, Tensor | list | tuple)), parts)
-        return len(first)
+def _check_batch(batch: Any) -> None:
+    """Raise what is wrong with `batch` at sight: that it is no batch, or an empty one."""
+    is_container = isinstance(batch, Mapping | list | tuple)
+    if isinstance(batch, Tensor) or (is_container and batch):
+        return
     raise ConfigError(
         "a batch must be a tensor, a tuple, a list or a mapping of such, as a loader gives it, "
-        f"got {type(batch).__name__}"
+        f"got {'an empty ' if is_container else ''}{type(batch).__name__}"
     )
 
 

@@ -85,6 +85,13 @@ def as_config(name: str, options: Options) -> dict[str, Any]:
     return {"name": name, "data": nodes.pop("loader"), **nodes}
 
 
+def given_once(key: str, argument: Any, setting: Any) -> Any:
+    """Return `argument` of a trainer or its `setting` in options, whichever was given, or None."""
+    if argument is not None and setting is not None:
+        raise ConfigError(f"{key} is given twice, as an argument and in options: leave one out")
+    return setting if argument is None else argument
+
+
 def _plain(given: object) -> dict[str, Any]:
     """Return the keys and values of a file, a mapping or an object."""
     if isinstance(given, str | Path):

@@ -1,6 +1,6 @@
 """The parts of a trainer with batches of another size, made in another process."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -12,6 +12,7 @@ from runner.job.place import take_place
 from runner.runtime.seeds import seed_everything
 from runner.tasks.task import Task
 from runner.training.parts import Parts
+from runner.tuning.sized import sized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +26,7 @@ class SizedParts:
     options: Options
 
     def __call__(self, size: int) -> Parts:
-        options = self.options
-        loader = replace(options.loader, batch_size=size, drop_last=False, num_workers=0)
-        trainer = replace(options.trainer, on_out_of_memory="stop", schedule_every="step")
-        options = replace(options, loader=loader, trainer=trainer)
+        options = sized(self.options, size)
         seed_everything(options.seed)
         return assemble(
             model=self.model,

@@ -25,8 +25,8 @@ from typing import Any, Self
 from torch import nn
 
 from runner.build.assemble import assemble
-from runner.build.first_weights import WeightsFrom
 from runner.build.optimizers import GivenOptimizer, GivenScheduler
+from runner.build.weights_from import WeightsFrom
 from runner.config.duration import parse_optional
 from runner.config.options import Options
 from runner.config.stamp import new_stamp
@@ -38,7 +38,13 @@ from runner.facade.by_hand import Hand, Judge
 from runner.facade.main_guard import leave_if_imported_by_a_child
 from runner.facade.optimizers import read_optimizer, read_scheduler, start_of, with_cadence
 from runner.facade.run import Run
-from runner.facade.settings import as_config, check_options, read_settings, with_threads
+from runner.facade.settings import (
+    as_config,
+    check_options,
+    given_once,
+    read_settings,
+    with_threads,
+)
 from runner.facade.sized import SizedParts
 from runner.facade.tasks import read_task
 from runner.facade.watchers import read_callbacks, read_trackers
@@ -119,9 +125,9 @@ class Trainer:
         self.directory = Path(directory) if directory else None
         self._runs = None if directory else Path(output_dir, name)  # a new run in it for every fit
         self._name = name
-        self._optimizer = read_optimizer(_one("optimizer", optimizer, settings.optimizer))
+        self._optimizer = read_optimizer(given_once("optimizer", optimizer, settings.optimizer))
         self._put_optimizer_back = start_of(self._optimizer)
-        scheduler = _one("scheduler", scheduler, settings.scheduler)
+        scheduler = given_once("scheduler", scheduler, settings.scheduler)
         self._scheduler = read_scheduler(scheduler, best_mode=known.trainer.best_mode)
         self.options = with_cadence(known, scheduler, settings.written)
         self._callbacks = read_callbacks(callbacks)
@@ -136,7 +142,9 @@ class Trainer:
         """
         leave_if_imported_by_a_child()
         check_options(self.options)
-        self._put_down()
+        if self._hand is not None:
+            self._hand.close()
+            self._hand = None
         if self._runs is not None:
             self.directory = self._runs / agreed(launch_of(), new_stamp)
         assert self.directory is not None
@@ -190,13 +198,8 @@ class Trainer:
         Of a split of several datasets all are measured, their metrics called "NAME.loss". Nothing
         is logged, and no run is touched.
         """
-        values: dict[str, float] = {}
-        for own, loader in datasets.loaders_of(
-            what, self.data, self.options, self._device()
-        ).items():
-            found = self._judge().measure(loader)
-            values |= {f"{own}.{name}" if own else name: value for name, value in found.items()}
-        return values
+        loaders = datasets.loaders_of(what, self.data, self.options, self._device())
+        return self._judge().measure_all(loaders)
 
     def predict(self, what: Any) -> Predictions:
         """Return what `model` says of every sample of `what`, a split or data as in `evaluate`."""
@@ -289,20 +292,8 @@ class Trainer:
             self._has_first_weights = True
         return parts
 
-    def _put_down(self) -> None:
-        if self._hand is not None:
-            self._hand.close()
-            self._hand = None
-
     def _judge(self) -> Judge:
         return Judge(model=self.model, task=self.task, device=self._device(), options=self.options)
 
     def _device(self) -> Any:
         return take_place(self.options).device
-
-
-def _one(key: str, argument: Any, setting: Any) -> Any:
-    """Return which of the two was given."""
-    if argument is not None and setting is not None:
-        raise ConfigError(f"{key} is given twice, as an argument and in options: leave one out")
-    return setting if argument is None else argument

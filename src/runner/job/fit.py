@@ -77,7 +77,6 @@ def fit(job: Job) -> Result:
             ):
                 # Not before: until the directory is this job's, the log belongs to another one.
                 _write_log(log_file, job.directory.log_of_rank(ranks.rank), ranks)
-                _log.info("run %s", os.path.relpath(job.directory.path))
                 for warning in session.warnings:
                     _log.warning("%s", warning)
                 ranks.meet()  # a log that is begun later would be left of a run that never began
@@ -99,7 +98,9 @@ def fit(job: Job) -> Result:
             _log.info("stopped; to go on: python -m runner resume %s", job.directory.path)
             stop.forward()
             raise
-        except Exception:
+        except Exception as error:
+            if not isinstance(error, RunnerError):  # no refusal: there is something to look at
+                _log.error("failed in %s", os.path.relpath(job.directory.path))
             log_traceback("the run failed")
             raise
         finally:
@@ -192,7 +193,8 @@ def _train(
             beat=watchdog.beat,
         )
         loop.restore()
-        session.has_begun = True
+        session.begin(step=loop.result.step)
+        _log.info("run %s", os.path.relpath(session.directory.path))  # not of a job that is refused
         session.standing = lambda: _standing(loop.result)
         try:
             result = loop.run()

@@ -82,11 +82,13 @@ class _Forwarding(StopRequests):
 def _start(ranks: list[_Rank], assignment: Assignment, port: int) -> None:
     count = assignment.config.hardware.num_processes
     orders = pickle.dumps((sys.path, assignment))
+    # Where this process does not look first where it stands, its ranks do not either.
+    flags = ["-P"] if sys.flags.safe_path else []
     for number in range(count):
         early_words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with its rank
         output = None if number == 0 else early_words
         process = subprocess.Popen(
-            [sys.executable, "-m", "runner.job.rank"],
+            [sys.executable, *flags, "-m", "runner.job.rank"],
             env=_environment(number, count, port),
             stdin=subprocess.PIPE,
             stdout=output,

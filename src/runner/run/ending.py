@@ -1,4 +1,4 @@
-"""Write down the end of a run whose job could not do it, having been killed."""
+"""Write down how a run stands whose job could not do it, or did not know."""
 
 import logging
 from dataclasses import replace
@@ -14,15 +14,20 @@ _log = logging.getLogger(__name__)
 
 def give_up_run(directory: RunDirectory, error: str) -> None:
     """Let the run be `failed` with `error`, unless another job is at work on it by now."""
-    _end(directory, "failed", error)
+    _end_run(directory, "failed", error)
 
 
 def cancel_run(directory: RunDirectory) -> None:
-    """Let the run be `cancelled`, unless it is over or another job is at work on it by now."""
-    _end(directory, "cancelled", None)
+    """Let the run be `cancelled`, unless another job is at work on it by now."""
+    _end_run(directory, "cancelled", None)
 
 
-def _end(directory: RunDirectory, state: str, error: str | None) -> None:
+def interrupt_run(directory: RunDirectory) -> None:
+    """Let a run that failed be `preempted`, for another job will go on with it."""
+    _end_run(directory, "preempted", None)
+
+
+def _end_run(directory: RunDirectory, state: str, error: str | None) -> None:
     lease = Lease(directory.lease, on_beat=lambda: None, stop=StopRequests())
     try:
         lease.acquire(patience_seconds=0.0)
@@ -30,9 +35,6 @@ def _end(directory: RunDirectory, state: str, error: str | None) -> None:
         _log.warning("%s", held)
         return
     before = read_raw_status(directory.status) or Status(state="queued")
-    if before.state in ("completed", "pruned"):  # by a job that was killed behind its last word
-        lease.release()
-        return
     lease.release(
         last=lambda: write_status(directory.status, replace(before, state=state, error=error))
     )

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -14,11 +13,10 @@ from typing import Any
 
 from runner.errors import RunError
 from runner.files import write_json_atomically
+from runner.run.code_state import CodeState
 from runner.run.directory import FORMAT_VERSION
 
 _PACKAGES = ("runner", "torch", "numpy", "hydra-core", "omegaconf", "mlflow", "safetensors")
-
-CodeState = dict[str, str | None]  # commit, and the text of the uncommitted diff
 
 
 def first_provenance(*, name: str, id: str, code: CodeState) -> dict[str, Any]:
@@ -37,7 +35,10 @@ def first_provenance(*, name: str, id: str, code: CodeState) -> dict[str, Any]:
 def job_entry(
     *, command: list[str], overrides: list[str], code: CodeState | None = None
 ) -> dict[str, Any]:
-    """Return what is known of one job when it starts; `code` if it is not that of the last."""
+    """Return what is known of one job when it starts; `code` if it is not that of the last.
+
+    `from_step`, where the run stood when the job began to train it, comes later (`note_begin`).
+    """
     entry = {
         "command": command,
         "overrides": overrides,
@@ -45,8 +46,17 @@ def job_entry(
         "pid": os.getpid(),
         "time": round(time.time(), 3),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "slurm_restart": int(os.environ.get("SLURM_RESTART_COUNT", 0)),
+        "from_step": None,
     }
     return entry if code is None else {**entry, "code": code}
+
+
+def note_begin(path: Path, *, step: int) -> None:
+    """Write into run.json that its last job has begun to train, from `step` on."""
+    provenance = read_provenance(path)
+    provenance["jobs"][-1]["from_step"] = step
+    write_provenance(path, provenance)
 
 
 def code_of_last_job(provenance: Mapping[str, Any]) -> CodeState:
@@ -55,12 +65,14 @@ def code_of_last_job(provenance: Mapping[str, Any]) -> CodeState:
     return states[-1] if states else provenance["code"]
 
 
-def change_of_code(before: CodeState, now: CodeState) -> str | None:
+def change_of_code(
+    before: CodeState, now: CodeState, *, since: str = "the last job of this run"
+) -> str | None:
     """Return a sentence about code that is not what it was, or None."""
     if before == now:
         return None
     return (
-        "THE CODE HAS CHANGED since the last job of this run: it was "
+        f"THE CODE HAS CHANGED since {since}: it was "
         f"{_described(before)}; it is {_described(now)}. The run goes on with the new code, and "
         "what comes of it may be another result"
     )
@@ -86,12 +98,6 @@ def write_provenance(path: Path, provenance: dict[str, Any]) -> None:
     write_json_atomically(path, provenance)
 
 
-def code_state(folder: Path) -> CodeState:
-    """Return commit and uncommitted diff of the repository around `folder`; None without one."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    return {"commit": commit, "diff": commit and _git(folder, "diff", "HEAD")}
-
-
 def _described(code: CodeState) -> str:
     commit, diff = code["commit"], code["diff"]
     if commit is None:
@@ -99,16 +105,6 @@ def _described(code: CodeState) -> str:
     return (
         f"commit {commit[:12]} with an uncommitted diff of {len((diff or '').splitlines())} lines"
     )
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=20
-        )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return None  # no git, no repository, no commit: then there is nothing to tell
-    return done.stdout.strip()
 
 
 def _versions() -> dict[str, str]:

@@ -21,15 +21,16 @@ from runner.config.stamp import id_in
 from runner.config.written import read_config, to_yaml
 from runner.errors import ConfigError, DataError, Interrupted, RunError, RunnerError
 from runner.files import write_text_atomically
+from runner.run.code_state import code_of_process, code_when_submitted
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal
 from runner.run.lease import Lease
 from runner.run.provenance import (
     change_of_code,
     code_of_last_job,
-    code_state,
     first_provenance,
     job_entry,
+    note_begin,
     read_provenance,
     write_provenance,
 )
@@ -54,8 +55,8 @@ class Session:
     """An open run directory; what `standing` returns goes into the status.
 
     `give_up` ends it with an error from any thread, for a process that is about to be ended. Until
-    `has_begun` is set, a job that is refused leaves a run that was there as it was, and for a
-    mistake of the config or the data no new one.
+    `begin`, a job that is refused leaves a run that was there as it was, and for a mistake of the
+    config or the data no new one.
     """
 
     def __init__(self, directory: RunDirectory, id: str, status: Status, journal: Journal) -> None:
@@ -68,6 +69,11 @@ class Session:
         self.outcome = "completed"  # the state in which a job ends that nothing fails
         self.give_up: Callable[[BaseException], None] = lambda _: None
         self._status = status
+
+    def begin(self, *, step: int) -> None:
+        """Write down that training begins, from `step` on."""
+        self.has_begun = True
+        note_begin(self.directory.provenance, step=step)
 
     def write_status(self, state: str | None = None, error: str | None = None) -> None:
         """Write the status as it is now, in a new `state` if one is given."""
@@ -145,14 +151,17 @@ def _check_same_config(directory: RunDirectory, job: JobDescription) -> None:
 
 def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Session:
     """Write config and provenance; a directory that has them keeps its id."""
-    code, change = code_state(Path.cwd()), None
+    code, submitted, change = code_of_process(), code_when_submitted(), None
     if directory.provenance.exists():
         provenance = read_provenance(directory.provenance)
         change = change_of_code(code_of_last_job(provenance), code)
     else:
+        if submitted is not None:
+            change = change_of_code(submitted, code, since="this job was submitted")
         provenance = first_provenance(name=job.name, id=id_in(directory.path.name), code=code)
+    is_other = code != code_of_last_job(provenance)
     provenance["jobs"].append(
-        job_entry(command=job.command, overrides=job.overrides, code=code if change else None)
+        job_entry(command=job.command, overrides=job.overrides, code=code if is_other else None)
     )
     write_text_atomically(directory.config, to_yaml(job.config))
     write_provenance(directory.provenance, provenance)

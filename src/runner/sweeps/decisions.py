@@ -12,11 +12,12 @@ class Action(StrEnum):
     RESUME = "resume"  # it is unfinished
     RETRY = "retry"  # it failed in an earlier start
     WAIT = "wait"  # another process is at work on it
+    WATCH = "watch"  # its job is on a cluster already
     SKIP = "skip"  # nothing: it is done, or failed and is not to be tried again
 
     @property
     def starts(self) -> bool:
-        """Whether a job is started for it, at once or when the other process has left it."""
+        """Whether a job is started for it, if need be when another has left it."""
         return self is not Action.SKIP
 
 

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from runner.errors import Interrupted
 from runner.run.directory import RunDirectory
@@ -24,7 +24,6 @@ from runner.run.ending import cancel_run, give_up_run
 from runner.run.lease import PATIENCE_SECONDS, beat_of
 from runner.run.status import Status, read_status
 from runner.runtime.signals import StopRequests
-from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.outcomes import Attempts, Outcome, is_worth_another, outcome_of, reason_of
 from runner.sweeps.pool import Ended, Limits, Pool, RunOfJob, Whereabouts, Work
@@ -32,6 +31,14 @@ from runner.sweeps.source import Source
 
 POLL_SECONDS = 0.25
 BUSY_SECONDS = 1.0  # between two looks at a run that another process is at work on
+
+
+class Places(Protocol):
+    """Knows where runs are: the directory of a sweep does."""
+
+    def job(self, number: int) -> RunDirectory:
+        """Return the directory of the run with this number."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +89,9 @@ class _Progress:
 
 @dataclass(kw_only=True)
 class Drive:
-    """One start of a sweep; `work_of` makes the job of a run."""
+    """One start of a sweep, or of a single run; `work_of` makes the job of a run."""
 
-    directory: SweepDirectory
+    directory: Places
     source: Source
     pool: Pool
     work_of: Callable[[PlannedRun], Work]

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.config.layout import leaves
 from runner.errors import ConfigError, RunError
-from runner.run.provenance import CodeState
+from runner.run.code_state import CodeState
 from runner.sweeps.directory import SweepDirectory, is_sweep
 from runner.sweeps.identity import deciding_leaves
 from runner.sweeps.record import SweepRecord, read_record
@@ -100,9 +100,12 @@ def change_of_code(old: SweepRecord, now: CodeState) -> str | None:
     """Return what to tell when the code is not that of the sweep's last start, or None."""
     if not old.starts or old.starts[-1]["code"] == now:
         return None
+    queued = (
+        ", jobs in the queue keep the code they have" if old.launcher.get("snapshot_code") else ""
+    )
     return (
         "THE CODE HAS CHANGED since the last start of this sweep: runs that are done stay as they "
-        "are, the others go on with the new code; to do all again: fresh=true"
+        f"are{queued}, the others go on with the new code; to do all again: fresh=true"
     )
 
 

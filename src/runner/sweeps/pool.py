@@ -48,6 +48,16 @@ class Ended:
     log: Path | None = None  # where its last words are, if not in the log it was given
 
 
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """Where a pool whose jobs outlive it keeps what the next one has to know."""
+
+    name: str  # of what its jobs belong to
+    book: Path
+    folder: Path
+    is_search: bool = False  # jobs come one after the other, as others have ended
+
+
 class Pool(Protocol):
     """Starts jobs, tells how they ended, and asks them to stop."""
 

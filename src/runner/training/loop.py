@@ -51,8 +51,9 @@ from runner.training.parts import Parts
 from runner.training.position import TrainingData
 from runner.training.progress import Progress
 from runner.training.recorder import Recorder
+from runner.training.restoring import CALLBACK_PREFIX
 from runner.training.result import Result
-from runner.training.saving import CALLBACK_PREFIX, Saver
+from runner.training.saving import Saver
 from runner.training.scores import Scores
 from runner.training.speed import Speedometer
 from runner.training.stage import Stage

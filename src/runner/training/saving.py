@@ -1,4 +1,4 @@
-"""Save a training and restore it: what is in a checkpoint, and which checkpoints stay.
+"""Save a training: what is in a checkpoint, and which checkpoints stay.
 
 Saving takes a snapshot between two steps; a thread of its own writes it while training goes on.
 What that thread has done is taken note of in the loop's thread, by `committed`, `wait` and the next
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from torch.optim import Optimizer
 
 from runner.checkpoint.retention import steps_to_delete
 from runner.checkpoint.sharded_writer import writer_for
@@ -22,15 +21,12 @@ from runner.checkpoint.snapshot import HostBuffers, Snapshot
 from runner.checkpoint.store import CheckpointStore
 from runner.checkpoint.writer import BackgroundWriter
 from runner.config.options import CheckpointOptions
-from runner.errors import CheckpointError, RunError
-from runner.optim.optimizers import with_settings_of
-from runner.protocols import Stateful, check_state_keys
+from runner.errors import RunError
+from runner.protocols import Stateful
 from runner.runtime.ranks import Ranks
 from runner.training.best import Best
-from runner.training.rank_states import rank_state, restore_rank_state
-
-CALLBACK_PREFIX = "callbacks."  # of the names of their states
-_ROLLED_BACK = ("optimizer", "scaler")  # with the weights; all other state stays
+from runner.training.rank_states import rank_state
+from runner.training.restoring import Restorer
 
 _log = logging.getLogger(__name__)
 
@@ -82,11 +78,18 @@ class Saver:
         self._options = options
         self._ranks = ranks
         self._buffers = HostBuffers()
-        self._optimizer = state.get("optimizer")
-        self._parts = writer_for(model, self._optimizer, average, ranks=ranks)
+        self._parts = writer_for(model, state.get("optimizer"), average, ranks=ranks)
+        self._restorer = Restorer(
+            store,
+            model=model,
+            average=average,
+            state=state,
+            rank_state=rank_state,
+            identity=self._identity,
+            ranks=ranks,
+            beat=beat,
+        )
         self._writer: BackgroundWriter[_Write | None] = BackgroundWriter(beat=beat)
-        self._reader: BackgroundWriter[int | None] = BackgroundWriter(beat=beat)
-        self._beat = beat
         self._begun = -1  # the step of what was written last, or is being written
         self._committed: list[int] = []
         self._saved = (-1, 0)  # (step, evaluations) of the last checkpoint; rank 0 knows
@@ -172,17 +175,12 @@ class Saver:
 
     def restore(self) -> int | None:
         """Restore the newest valid checkpoint and return its step; None if there is none."""
-        step = self._by_rank_0(self._newest)
-        if step is None:
+        restored = self._restorer.restore()
+        if restored is None:
             return None
-        training = self._read(step)
-        self._check_identity(training.pop("identity"))
-        self._anchor = training.pop("anchor", None)
-        self._restore_state(training)
-        seed = self._identity.get("seed", 0)
-        restore_rank_state(self._rank_state, self._store, step=step, seed=seed, ranks=self._ranks)
-        self._saved = (step, training["progress"]["evaluations"])
-        return step
+        self._anchor = restored.anchor
+        self._saved = (restored.step, restored.evaluations)
+        return restored.step
 
     def restore_best_weights(self) -> int | None:
         """Load the weights of the best step that is there into the model, and return it, if any.
@@ -190,29 +188,15 @@ class Saver:
         They are the averaged ones if there are any.
         """
         self._wait_together()
-        step = self._by_rank_0(lambda: self._best.best_among(self._store.steps()))
-        if step is not None:
-            self._store.read_weights(step, self._model)
-            self._beat()
-        return step
+        return self._restorer.restore_best_weights(self._best)
 
     def roll_back(self) -> int | None:
         """Go back to the weights of the last planned checkpoint and return its step, if any.
 
-        Weights, averaged weights, optimizer (but not its learning rate and other settings) and
-        scaler go back; all other state stays. All ranks call it.
+        What goes back with them: `Restorer.roll_back`. All ranks call it.
         """
         self._wait_together()
-        step = self._by_rank_0(self._valid_anchor)
-        if step is None:
-            return None
-        training = self._read(step)
-        for name in (name for name in _ROLLED_BACK if name in self._state):
-            part, saved = self._state[name], training[name]
-            if name == "optimizer":
-                saved = with_settings_of(part.state_dict(), saved)
-            part.load_state_dict(saved)
-        return step
+        return self._restorer.roll_back(to=self._anchor)
 
     def _wait_together(self) -> None:
         self._writer.wait_together(self._ranks)
@@ -226,10 +210,6 @@ class Saver:
                 f"the checkpoint of step {self._begun} cannot be written to {self._store.root}: "
                 f"{type(error).__name__}: {error}"
             ) from error
-
-    def _read(self, step: int) -> dict[str, Any]:
-        optimizer = self._optimizer if isinstance(self._optimizer, Optimizer) else None
-        return self._store.read(step, self._model, self._average, optimizer, beat=self._beat)
 
     def _snapshot(self, own_states: list[dict[str, Any]], anchor: int | None) -> Snapshot:
         whole = not self._parts.is_needed
@@ -307,58 +287,3 @@ class Saver:
         _log.info(
             "saved step=%d seconds=%.2f blocked=%.2f", write.step, write.seconds, write.blocked
         )
-
-    def _newest(self) -> int | None:
-        step = self._store.newest_valid(beat=self._reader.get_on)
-        if step is None and (lost := self._store.folders()):
-            raise CheckpointError(
-                f"all checkpoints in {self._store.root} are damaged (steps {lost}): "
-                "start again in a new directory"
-            )
-        return step
-
-    def _valid_anchor(self) -> int | None:
-        anchor = self._anchor
-        if anchor is None or not self._store.is_valid(anchor, beat=self._reader.get_on):
-            return None
-        return anchor
-
-    def _by_rank_0(self, decide: Callable[[], int | None]) -> int | None:
-        """Return what rank 0 decides on every rank, or raise its CheckpointError there."""
-        step, error = None, None
-        if self._ranks.is_main:
-            self._reader.start(decide)
-        self._reader.wait_together(self._ranks)
-        try:
-            step = self._reader.take(wait=True)
-        except CheckpointError as raised:
-            error = str(raised)
-        step, error = self._ranks.share((step, error))
-        if error is not None:
-            raise CheckpointError(error)
-        return step
-
-    def _restore_state(self, saved: dict[str, Any]) -> None:
-        """Hand each part its state; callbacks may have come and gone, nothing else may."""
-        for name in [name for name in saved if _is_callback(name) and name not in self._state]:
-            _log.warning("%s is gone: its saved state is left out", name)
-            del saved[name]
-        check_state_keys(
-            "the checkpoint",
-            saved,
-            [name for name in self._state if name in saved or not _is_callback(name)],
-        )
-        for name, state in saved.items():
-            self._state[name].load_state_dict(state)
-
-    def _check_identity(self, saved: dict[str, Any]) -> None:
-        for name, value in self._identity.items():
-            if saved.get(name) != value:
-                raise CheckpointError(
-                    f"the checkpoints in {self._store.root} were made with another {name} "
-                    f"({saved.get(name)}, now {value}): bring it back, or start a new run"
-                )
-
-
-def _is_callback(name: str) -> bool:
-    return name.startswith(CALLBACK_PREFIX)

@@ -5,7 +5,7 @@ import pytest
 
 from runner.errors import ConfigError
 from runner.trackers.accelerate.tracker import AccelerateTracker
-from runner.trackers.mlflow.lock import DeliveryLock
+from runner.trackers.delivery.lock import DeliveryLock
 from tests.trackers.mlflow.world import tracked_run, wait_until, write_rows
 
 pytest.importorskip("accelerate")

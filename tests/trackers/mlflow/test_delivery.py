@@ -2,7 +2,7 @@ import os
 
 from runner.run.directory import RunDirectory
 from runner.trackers.mlflow.delivery import Delivery
-from runner.trackers.mlflow.messages import Order
+from runner.trackers.mlflow.order import Order
 from tests.trackers.mlflow.world import tracked_run, write_rows
 
 

@@ -16,11 +16,11 @@ from runner.run.directory import RunDirectory
 from runner.run.lease import Lease
 from runner.run.status import Status, write_status
 from runner.runtime.signals import StopRequests
+from runner.trackers.delivery.messages import Ending, write_message
+from runner.trackers.delivery.process import end_process
 from runner.trackers.mlflow import sweep as sweep_module
 from runner.trackers.mlflow.handover import handover_path
 from runner.trackers.mlflow.mark import Mark, MarkFile
-from runner.trackers.mlflow.messages import Ending, write_message
-from runner.trackers.mlflow.process import end_process
 from runner.trackers.mlflow.sweep import SweepDelivery
 from runner.trackers.mlflow.tracker import MLflowTracker
 from runner.trackers.tracker import TrackedRun
@@ -155,7 +155,7 @@ def test_a_job_of_a_sweep_starts_no_process_and_does_not_wait(tmp_path):
     started = time.process_time(), time.perf_counter()
     tracker, run = job(tmp_path, 0, delivery, "http://127.0.0.1:9")
     tracker.finish("completed")
-    assert tracker._process is None
+    assert tracker._child is None
     assert time.process_time() - started[0] < 0.05
     assert time.perf_counter() - started[1] < 1.0
     assert json.loads(handover_path(run.directory).read_text())["state"] == "completed"
@@ -164,9 +164,9 @@ def test_a_job_of_a_sweep_starts_no_process_and_does_not_wait(tmp_path):
 def test_a_job_with_another_server_delivers_by_itself(tmp_path, database):
     delivery = sweep_of(tmp_path, f"sqlite:///{database}")
     tracker, run = job(tmp_path, 0, delivery, "http://127.0.0.1:9")
-    assert tracker._process is not None
+    assert tracker._child is not None and tracker._child.process is not None
     assert not handover_path(run.directory).exists()
-    end_process(tracker._process)
+    end_process(tracker._child.process)
 
 
 def test_a_sweep_continued_elsewhere_takes_new_jobs_to_where_it_began(tmp_path, monkeypatch):
@@ -181,7 +181,7 @@ def test_a_sweep_continued_elsewhere_takes_new_jobs_to_where_it_began(tmp_path, 
     delivery = sweep_of(tmp_path, uri)
     tracker, run = job(tmp_path, 0, delivery, uri)
     assert delivery.address == began
-    assert tracker._process is None
+    assert tracker._child is None
     assert json.loads(handover_path(run.directory).read_text())["order"]["uri"] == began
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from runner.run.directory import RunDirectory
 from runner.run.status import Status, write_status
+from runner.trackers.delivery.lock import DeliveryLock
+from runner.trackers.delivery.messages import PARENT_DIED, Ending, Told
 from runner.trackers.mlflow.handover import Handover, handover_path, write_handover
-from runner.trackers.mlflow.lock import DeliveryLock
-from runner.trackers.mlflow.messages import PARENT_DIED, Ending, Order, Told
+from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.store import StoredRun
 from runner.trackers.mlflow.sweep_process import SweepMirror
 from tests.trackers.mlflow.world import tracked_run, write_rows

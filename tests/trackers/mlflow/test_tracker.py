@@ -140,8 +140,7 @@ def test_a_delivery_killed_at_any_place_delivers_each_value_once(tmp_path, datab
     finishing = threading.Thread(target=tracker.finish, args=("completed",))
     finishing.start()
     wait_until(lambda: MarkFile(mark_path).load(address).rows > 0)
-    assert tracker._process is not None
-    tracker._process.kill()
+    process_of(tracker).kill()
     finishing.join()
     mark = MarkFile(mark_path).load(address)
     # As if the kill had come between the last delivery and writing the mark.
@@ -191,8 +190,7 @@ def test_a_delivery_outlives_stop_signals_and_is_started_again_if_it_died(
 ):
     run = tracked_run(tmp_path / "run")
     tracker.start(run)
-    process = tracker._process
-    assert process is not None
+    process = process_of(tracker)
     assert os.getpgid(process.pid) != os.getpgid(0)  # Ctrl-C does not reach it
     assert os.getsid(process.pid) == os.getsid(0)
     wait_until(lambda: _ignores(process.pid, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1))
@@ -229,7 +227,7 @@ run = tracked_run(Path({str(tmp_path / "run")!r}))
 tracker = MLflowTracker(tracking_uri="sqlite:///{database}")
 tracker.start(run)
 write_rows(run, 0, 7)
-print(tracker._process.pid, flush=True)
+print(tracker._child.process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -296,8 +294,7 @@ def test_a_password_reaches_no_file_and_no_command_line(tmp_path, monkeypatch):
     run = tracked_run(tmp_path / "run")
     tracker.start(run)
     write_rows(run, 0, 1)
-    assert tracker._process is not None
-    command_line = Path(f"/proc/{tracker._process.pid}/cmdline")
+    command_line = Path(f"/proc/{process_of(tracker).pid}/cmdline")
     assert SECRET not in command_line.read_text()
     tracker.finish("completed")
     files = [path for path in run.directory.path.rglob("*") if path.is_file()]
@@ -314,6 +311,11 @@ def test_starting_imports_no_mlflow(tmp_path):
     program = "import sys, runner.trackers.mlflow.tracker; assert 'mlflow' not in sys.modules"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+
+
+def process_of(tracker: MLflowTracker) -> subprocess.Popen[str]:
+    assert tracker._child is not None and tracker._child.process is not None
+    return tracker._child.process
 
 
 def _is_alive(pid: int) -> bool:

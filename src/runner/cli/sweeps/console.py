@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from runner.cli.columns import table
+from runner.cli.sweeps.asking import asks_to_cancel
 from runner.run.status import Status
 from runner.sweeps.decisions import Action
 from runner.sweeps.directory import SweepDirectory
@@ -33,6 +34,7 @@ _WORDS = {
     Action.RESUME: "unfinished, to be resumed",
     Action.RETRY: "failed, to be tried again",
     Action.WAIT: "at work in another process, to be waited for",
+    Action.WATCH: "on the cluster, to be watched",
     Action.SKIP: "done, to be skipped",
 }
 _GOOD = (Outcome.COMPLETED, Outcome.PRUNED)
@@ -151,6 +153,24 @@ class SweepConsole(Watcher):
         """Say how to go on."""
         where = self._directory.path
         self.say(f"stopped; to go on, the same command or: python -m runner resume {where}")
+
+    def left(self, numbers: Sequence[int]) -> None:
+        """Say that jobs live on, and how to come back to them."""
+        where = self._directory.path
+        self.say(f"{_count(len(numbers))} of {where} on the cluster; from any shell there:")
+        self.say(f"  python -m runner status {where}")
+        self.say(f"  python -m runner resume {where}    # watch, and start again what is missing")
+        self.say(f"  python -m runner cancel {where}")
+
+    def asks_to_cancel(self) -> bool:
+        """Ask whether to cancel the jobs that live on; where nobody can answer, they are left."""
+        if self._live is not None:
+            self._live.stop()
+        try:
+            return asks_to_cancel(self._stream)
+        finally:
+            if self._live is not None:
+                self._live.start()
 
     def _standing(self, num_at_work: int, queued: Mapping[str, int], waiting: int) -> str:
         facts = [f"{self._done}{'' if self._total is None else f' of {self._total}'} done"]

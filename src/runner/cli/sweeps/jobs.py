@@ -4,7 +4,8 @@ A pool takes jobs with frozen configs as there is room, and tells how each ended
 has none (Hydra's basic one, joblib's) composes its jobs itself and returns when all have ended.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, open_dict
 from runner.cli.check import checking_pool
 from runner.cli.preload import TRAINING
 from runner.config.overrides import quoted
-from runner.errors import Interrupted
+from runner.errors import ConfigError, Interrupted, RunError
 from runner.job.ordered import OrderedJob
 from runner.run.status import read_status
 from runner.runtime.signals import StopRequests
@@ -23,8 +24,10 @@ from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.drive import Drive, Watcher
 from runner.sweeps.ledger import Combination, PlannedRun
 from runner.sweeps.outcomes import Outcome
-from runner.sweeps.pool import Limits, Pool
+from runner.sweeps.pool import Home, Limits, Pool
 from runner.sweeps.source import Source
+
+_log = logging.getLogger(__name__)
 
 _OUR_ROOTS = ("runner.", "torch.")  # others may do at import what a fork does not go with
 _IMPORTED_LATER = {
@@ -54,10 +57,12 @@ class Performer(Protocol):
         watcher: Watcher,
         stop: StopRequests,
         delivered_to: Mapping[str, str],
+        cancels: Callable[[], bool],
     ) -> None:
         """Do all runs that `source` gives; raise Interrupted when `stop` was asked to.
 
-        `delivered_to` are the trackers that the jobs hand over to (see TrackedRun).
+        `delivered_to` are the trackers that the jobs hand over to (see TrackedRun); `cancels` is
+        asked at a stop whether to cancel jobs that would live on. Raises JobsLeft if they do.
         """
         ...
 
@@ -66,6 +71,7 @@ class Performer(Protocol):
 def open_performer(
     launcher: Launcher,
     runs: Sequence[Combination],
+    home: Home,
     *,
     config: DictConfig,
     fixed: Sequence[str],
@@ -73,10 +79,36 @@ def open_performer(
 ) -> Iterator[Performer]:
     """Open what does the jobs of `runs`, or of others like them: the pool of `launcher`, or it."""
     if has_pool(launcher):
-        with open_pooled(launcher, runs, command) as jobs:
+        with open_pooled(launcher, runs, home, command) as jobs:
             yield jobs
     else:
         yield ForeignJobs(launcher, config, fixed)
+
+
+def jobs_on_cluster(directory: SweepDirectory, launcher: Any) -> set[int]:
+    """Return the runs of a sweep whose jobs wait or run on a cluster, where `launcher` finds them.
+
+    Raises ConfigError when there are some, and `launcher` would start them a second time.
+    """
+    if not directory.slurm.exists():
+        return set()
+    from runner.sweeps.slurm.pool import jobs_at_work
+
+    is_clusters = hasattr(launcher, "is_of_cluster")
+    try:
+        numbers = jobs_at_work(directory.slurm)
+    except RunError as error:
+        if is_clusters:
+            raise
+        _log.warning("jobs of this sweep may still be on the cluster: %s", error)
+        return set()
+    if numbers and not is_clusters:
+        raise ConfigError(
+            f"{len(numbers)} runs of {directory.path} wait or run on the cluster: go on there "
+            "(hydra/launcher=slurm), or end them first: python -m runner cancel "
+            f"{directory.path}"
+        )
+    return numbers
 
 
 def modules_of(runs: Iterable[Combination]) -> list[str]:
@@ -97,24 +129,34 @@ def has_pool(launcher: object) -> bool:
 
 @contextmanager
 def open_pooled(
-    launcher: Any, runs: Sequence[Combination], command: Sequence[str]
+    launcher: Any, runs: Sequence[Combination], home: Home, command: Sequence[str]
 ) -> Iterator[Performer]:
     """Open the pool of a launcher of ours."""
-    with closing(launcher.open_pool(preload=modules_of(runs))) as pool:
-        yield PooledJobs(pool, command, limits=launcher.limits, retries=launcher.retries)
+    with closing(launcher.open_pool(preload=modules_of(runs), home=home)) as pool:
+        yield PooledJobs(
+            pool,
+            command,
+            limits=launcher.limits,
+            retries=launcher.retries,
+            watches=launcher.watches,
+        )
 
 
 class PooledJobs:
     """Does runs through a pool; a run that was killed or lost is tried `retries` times more."""
 
-    def __init__(self, pool: Pool, command: Sequence[str], *, limits: Limits, retries: int) -> None:
+    def __init__(
+        self, pool: Pool, command: Sequence[str], *, limits: Limits, retries: int, watches: bool
+    ) -> None:
         self._pool = pool
         self._command = tuple(command)
         self._limits = limits
         self._retries = retries
+        self._watches = watches
 
     def lend_pool(self) -> AbstractContextManager[Pool]:
-        return nullcontext(self._pool)
+        """Return the pool itself, or one of this machine for that of a cluster."""
+        return checking_pool() if self._pool.outlives else nullcontext(self._pool)
 
     def perform(
         self,
@@ -123,6 +165,7 @@ class PooledJobs:
         watcher: Watcher,
         stop: StopRequests,
         delivered_to: Mapping[str, str],
+        cancels: Callable[[], bool],
     ) -> None:
         drive = Drive(
             directory=directory,
@@ -139,6 +182,8 @@ class PooledJobs:
             watcher=watcher,
             retries=self._retries,
             limits=self._limits,
+            watches=self._watches,
+            cancels=cancels,
         )
         drive.run(stop)
 
@@ -161,6 +206,7 @@ class ForeignJobs:
         watcher: Watcher,
         stop: StopRequests,
         delivered_to: Mapping[str, str],  # noqa: ARG002 - its jobs are Hydra's: they deliver themselves
+        cancels: Callable[[], bool],  # noqa: ARG002 - they end with it
     ) -> None:
         runs, jobs = [], []
         while (run := source.take()) is not None:

@@ -1,4 +1,4 @@
-"""Runs the jobs of any Hydra application in the local pool.
+"""Runs the jobs of any Hydra application in the pool of a launcher of ours.
 
 Each is composed here, so that what is edited while it waits changes nothing.
 """
@@ -26,61 +26,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from runner.cli.jobs import Jobs
 from runner.cli.preload import TORCH, TRAINING
 from runner.cli.sweeps.launched import LaunchedJob, pickled_hydra
-from runner.config.duration import SECONDS_PER_UNIT, parse
-from runner.errors import ConfigError
+from runner.cli.sweeps.launchers import LauncherOptions
 from runner.run.directory import RunDirectory
 from runner.runtime.signals import StopRequests
-from runner.sweeps.local.gpus import visible_gpus
-from runner.sweeps.local.pool import LocalPool
-from runner.sweeps.local.slots import Slots
-from runner.sweeps.pool import Ended, Limits, Pool
+from runner.sweeps.directory import SweepDirectory
+from runner.sweeps.pool import Ended, Home, Limits, Pool
 
 _LOOK_SECONDS = 0.2  # between two looks for a signal to this process
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LauncherOptions:
-    """The node `hydra.launcher` of the launcher `local`; ConfigError for what cannot be."""
-
-    slots: int | None = None
-    jobs_per_gpu: int = 1
-    retries: int = 3
-    time_limit: str | None = None
-    grace: str = "30 seconds"
-
-    def __post_init__(self) -> None:
-        problems = [
-            f"hydra.launcher.{name} must be >= {least}, got {value}"
-            for name, value, least in (
-                ("slots", self.slots, 1),
-                ("jobs_per_gpu", self.jobs_per_gpu, 1),
-                ("retries", self.retries, 0),
-            )
-            if value is not None and value < least
-        ]
-        for name, text in (("time_limit", self.time_limit), ("grace", self.grace)):
-            try:
-                _seconds(text)
-            except ConfigError as error:
-                problems.append(f"hydra.launcher.{name}: {error}")
-        if problems:
-            raise ConfigError(*problems)
-
-    @property
-    def limits(self) -> Limits:
-        """Return what each job may use."""
-        return Limits(seconds=_seconds(self.time_limit))
-
-    def open_pool(self, *, preload: Sequence[str]) -> LocalPool:
-        """Return a new pool, which imports the modules `preload` for its jobs; close it."""
-        slots = Slots(self.slots, gpus=visible_gpus(), jobs_per_gpu=self.jobs_per_gpu)
-        return LocalPool(slots, preload=preload, grace_seconds=_seconds(self.grace) or 0.0)
-
-
-def _seconds(text: str | None) -> float | None:
-    return None if text is None else parse(text, units=tuple(SECONDS_PER_UNIT)).seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,11 +66,14 @@ def launch(
     setup_globals()
     hydra = application.config.hydra
     configure_log(hydra.hydra_logging, hydra.verbose)
-    Path(str(hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+    sweep = SweepDirectory(Path(str(hydra.sweep.dir)))
+    sweep.path.mkdir(parents=True, exist_ok=True)
+    home = Home(name=str(hydra.job.name), book=sweep.slurm, folder=sweep.slurm_folder)
     with (
         StopRequests() as stop,
-        tempfile.TemporaryDirectory(prefix="runner_launch_") as folder,
-        closing(options.open_pool(preload=_modules_of(application))) as pool,
+        # Beside the jobs: those of a cluster see no other machine's temporary files.
+        tempfile.TemporaryDirectory(prefix=".launch_", dir=sweep.path) as folder,
+        closing(options.open_pool(preload=_modules_of(application), home=home)) as pool,
     ):
         batch = _Batch(application, pool, limits=options.limits, folder=Path(folder), stop=stop)
         returned = batch.run(job_overrides, first=first)
@@ -158,7 +115,7 @@ class _Batch:
 
     def run(self, job_overrides: Sequence[Sequence[str]], *, first: int) -> list[JobReturn]:
         """Run all, or fewer if a stop was asked for; the pool lets those wait that have no room."""
-        _log.info("Launching %d jobs locally", len(job_overrides))
+        _log.info("Launching %d jobs", len(job_overrides))
         for number, overrides in enumerate(job_overrides, first):
             if self._stop.received is None:
                 self._submit(number, overrides)

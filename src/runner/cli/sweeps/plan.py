@@ -1,6 +1,6 @@
 """What a start of a sweep is about: its identity, its place, and the runs that it wants."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.identity import run_key, sweep_key
 from runner.sweeps.ledger import Combination, Ledger, PlannedRun, read_ledger
 from runner.sweeps.opening import change_of_length, check_same_sweep, place_of, sweep_name
+from runner.sweeps.pool import Home
 from runner.sweeps.record import SweepRecord
 from runner.sweeps.source import ListSource, Source
 
@@ -43,6 +44,16 @@ class Plan:
     open_source: Callable[[Ledger], Source]
 
     @property
+    def home(self) -> Home:
+        """Where a pool keeps what outlives it."""
+        return Home(
+            name=f"{self.record.name}.{self.directory.path.name}",
+            book=self.directory.slurm,
+            folder=self.directory.slurm_folder,
+            is_search=not self.wanted,
+        )
+
+    @property
     def is_done(self) -> bool:
         """Whether nothing is left to start."""
         return bool(self.wanted) and not any(action.starts for action in self.actions.values())
@@ -52,11 +63,16 @@ def actions_of(
     directory: SweepDirectory,
     wanted: Sequence[Combination],
     decide: Callable[[Status | None], Action],
+    on_cluster: Set[int],
 ) -> dict[str, Action]:
     """Return what is to be done with each run, by key, as its own directory tells."""
     numbers = {run.key: run.number for run in read_ledger(directory.ledger)}
     statuses = {key: read_status(directory.job(number)) for key, number in numbers.items()}
-    return {run.key: decide(statuses.get(run.key)) for run in wanted}
+    watched = {key for key, number in numbers.items() if number in on_cluster}
+    return {
+        run.key: Action.WATCH if run.key in watched else decide(statuses.get(run.key))
+        for run in wanted
+    }
 
 
 def grid_plan(
@@ -64,6 +80,8 @@ def grid_plan(
     record: SweepRecord,
     options: SweepOptions,
     composed: Sequence[Composed],
+    *,
+    on_cluster: Set[int] = frozenset(),
 ) -> Plan:
     """Return the plan of a sweep whose runs are all known; ConfigError if they are not those."""
     runs = {run.key: run for run in (combination_of(one, record) for one in composed)}
@@ -79,6 +97,7 @@ def grid_plan(
         list(runs.values()),
         decision=partial(decide, retry=options.retry),
         choices=[choices[run.overrides] for run in runs.values()],
+        on_cluster=on_cluster,
     )
 
 
@@ -91,29 +110,35 @@ def plan_of(
     decision: Callable[[Status | None], Action],
     choices: Sequence[dict[str, str]],
     before: Callable[[Sequence[PlannedRun]], None] = lambda _: None,
+    on_cluster: Set[int] = frozenset(),
 ) -> Plan:
     """Return the plan for these runs; `before` is called with those that will start.
 
     What starts has the config that is wanted now: it may differ from the ledger's in its layout.
+    Jobs that are `on_cluster` already, by the number of their run, keep what they have.
     """
+
+    def find_actions() -> dict[str, Action]:
+        return actions_of(directory, wanted, decision, on_cluster)
 
     def open_source(ledger: Ledger) -> Source:
         planned = ledger.add(wanted)
-        actions = actions_of(directory, wanted, decision)  # another start may have come between
+        actions = find_actions()  # another start may have come between
+        watched = [run for run in planned if actions[run.key] is Action.WATCH]
         starting = [
             replace(there, config=run.config)
             for there, run in zip(planned, wanted, strict=True)
-            if actions[run.key].starts
+            if actions[run.key].starts and actions[run.key] is not Action.WATCH
         ]
         before(starting)
         ledger.replace(starting)
-        return ListSource(starting, total=len(planned))
+        return ListSource([*watched, *starting], total=len(planned))
 
-    actions = actions_of(directory, wanted, decision)
+    actions = find_actions()
     to_check = [
         (run, members)
         for run, members in zip(wanted, choices, strict=True)
-        if actions[run.key].starts
+        if actions[run.key].starts and actions[run.key] is not Action.WATCH
     ]
     return Plan(
         directory=directory,

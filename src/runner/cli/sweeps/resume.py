@@ -7,11 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigLoadError
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from runner.cli.check import CheckWorks, checking_pool
-from runner.cli.sweeps.jobs import Performer, has_pool, open_pooled
+from runner.cli.sweeps.jobs import Performer, has_pool, jobs_on_cluster, open_pooled
 from runner.cli.sweeps.plan import Plan, plan_of
 from runner.cli.sweeps.start import held, start_sweep
 from runner.cli.train import train
@@ -29,8 +32,11 @@ from runner.sweeps.decisions import Action, decide
 from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.ledger import Combination, Ledger, PlannedRun, read_ledger
 from runner.sweeps.opening import LENGTH_KEYS
+from runner.sweeps.pool import Home
 from runner.sweeps.record import SweepRecord, read_record, write_record
 
+_LAUNCHER = "hydra/launcher="
+_OF_SWEEP = ("sweep.", "hydra.launcher.", _LAUNCHER)
 _LOCAL = {"_target_": "hydra_plugins.runner_launchers.LocalLauncher"}
 
 
@@ -49,7 +55,7 @@ def resume_sweep(path: Path, overrides: Sequence[str]) -> int:
     command = ["python", "-m", "runner", "resume", str(path), *overrides]
     if record.kind != "grid":
         return _resume_search(directory, record, overrides)
-    mine = [text for text in overrides if text.startswith(("sweep.", "hydra.launcher."))]
+    mine = [text for text in overrides if text.startswith(_OF_SWEEP)]
     layout = [text for text in overrides if text not in mine]
     _change_options(record, mine)
     _check_launcher(record.launcher)
@@ -110,6 +116,7 @@ def _plan(directory: SweepDirectory, record: SweepRecord, layout: Sequence[str])
         decision=partial(_decide, retry=options.retry, is_longer=is_longer),
         choices=[{} for _ in wanted],
         before=lambda starting: _reopen(directory, starting),
+        on_cluster=jobs_on_cluster(directory, get_class(record.launcher["_target_"])),
     )
 
 
@@ -163,7 +170,9 @@ def _with_layout(frozen: Mapping[str, Any], overrides: Sequence[str]) -> dict[st
 
 def _change_options(record: SweepRecord, overrides: Sequence[str]) -> None:
     """Change what the record says of sweep and launcher; ConfigError for keys they do not have."""
-    launcher = record.launcher
+    chosen = [text for text in overrides if text.startswith(_LAUNCHER)]
+    overrides = [text for text in overrides if text not in chosen]
+    launcher = _launcher_called(chosen[-1]) if chosen else record.launcher
     if not has_pool(get_class(launcher["_target_"])):  # composed its jobs itself: not possible here
         launcher = _LOCAL
     cfg = OmegaConf.create({"sweep": record.options, "hydra": {"launcher": launcher}})
@@ -175,9 +184,22 @@ def _change_options(record: SweepRecord, overrides: Sequence[str]) -> None:
     record.options, record.launcher = plain["sweep"], plain["hydra"]["launcher"]
 
 
+def _launcher_called(override: str) -> dict[str, Any]:
+    """Return the node of the launcher that `override` (hydra/launcher=local) names."""
+    name = override.removeprefix(_LAUNCHER)
+    Plugins.instance()  # they register them
+    try:
+        node = ConfigStore.instance().load(f"hydra/launcher/{name}.yaml").node
+    except ConfigLoadError as error:
+        raise ConfigError(f"{override}: there is no launcher of this name") from error
+    plain = OmegaConf.to_container(node)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
 @contextmanager
 def _open(
-    runs: Sequence[Combination], *, node: Mapping[str, Any], command: Sequence[str]
+    runs: Sequence[Combination], home: Home, *, node: Mapping[str, Any], command: Sequence[str]
 ) -> Iterator[Performer]:
-    with open_pooled(instantiate(node), runs, command) as jobs:
+    with open_pooled(instantiate(node), runs, home, command) as jobs:
         yield jobs

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from runner.cli.sweeps.jobs import has_pool, open_performer
+from runner.cli.sweeps.jobs import has_pool, jobs_on_cluster, open_performer
 from runner.cli.sweeps.plan import (
     Plan,
     combination_of,
@@ -61,6 +61,12 @@ def sweep_search(
         )
     check_search(options, best_metric=record.best_metric, spaces=search.spaces)
     directory = find_directory(config, record)
+    jobs_on_cluster(directory, launcher)  # this one must not start them a second time
+    if not getattr(launcher, "watches", True):
+        raise ConfigError(
+            f"hydra.launcher.wait=false: hydra/sweeper={kind} proposes runs as others have ended, "
+            "which somebody has to watch: leave it out"
+        )
 
     def combine(values: Mapping[str, str]) -> Combination:
         return combination_of(expander.compose(_overrides(values)), record)

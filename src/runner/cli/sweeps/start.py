@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from hydra.plugins.launcher import Launcher
@@ -19,7 +18,7 @@ from omegaconf import DictConfig
 from runner.cli.check import CheckWorks
 from runner.cli.status import print_sweep
 from runner.cli.sweeps.console import SweepConsole
-from runner.cli.sweeps.jobs import Performer, open_performer
+from runner.cli.sweeps.jobs import Performer, jobs_on_cluster, open_performer
 from runner.cli.sweeps.mirror import Mirror
 from runner.cli.sweeps.plan import (
     Plan,
@@ -34,19 +33,20 @@ from runner.cli.train import environment_of_user, train
 from runner.config.axes import combine, read_axes
 from runner.config.expand import expand
 from runner.errors import ConfigError, Interrupted, RunError
+from runner.run.code_state import CodeState, code_of_process
 from runner.run.lease import Lease
-from runner.run.provenance import CodeState, code_state
 from runner.runtime.signals import StopRequests
 from runner.sweeps.checks.checking import Checker
 from runner.sweeps.directory import SweepDirectory, is_sweep
-from runner.sweeps.drive import Watcher
+from runner.sweeps.drive import JobsLeft, Watcher
 from runner.sweeps.ledger import Combination, Ledger, read_ledger
 from runner.sweeps.opening import change_of_code, changed_since
+from runner.sweeps.pool import Home
 from runner.sweeps.record import read_record, start_entry, write_record
 from runner.sweeps.source import Source
 from runner.sweeps.summary import RunRow, SweepSummary, summarize
 
-Opener = Callable[[Sequence[Combination]], AbstractContextManager[Performer]]
+Opener = Callable[[Sequence[Combination], Home], AbstractContextManager[Performer]]
 
 _GOOD = ("completed", "pruned")
 _OVER = (*_GOOD, "failed")
@@ -73,7 +73,13 @@ def sweep_grid(
     directory = find_directory(config, record)
     command = command_line()
     start_sweep(
-        grid_plan(directory, record, options, composed),
+        grid_plan(
+            directory,
+            record,
+            options,
+            composed,
+            on_cluster=jobs_on_cluster(directory, launcher),
+        ),
         partial(open_performer, launcher, config=config, fixed=fixed, command=command),
         command=command,
     )
@@ -85,18 +91,25 @@ def start_sweep(plan: Plan, open_jobs: Opener, *, command: Sequence[str]) -> Non
     Raises ConfigError before anything is started; RunError at the end if runs failed; Interrupted
     when it was asked to stop, after all jobs have saved.
     """
-    console, code = SweepConsole(plan.directory), code_state(Path.cwd())
+    console, code = SweepConsole(plan.directory), code_of_process()
     console.preview(plan.wanted, plan.actions)
     for warning in _warnings(plan, code):
         console.say(warning)
     if plan.is_done:
         return _tell_end(plan)
-    with environment_of_user(), StopRequests() as stop, open_jobs(plan.to_check) as jobs:
-        check(plan, jobs, console, stop)
+    with environment_of_user(), StopRequests() as stop, open_jobs(plan.to_check, plan.home) as jobs:
+        if plan.to_check or not plan.wanted:
+            check(plan, jobs, console, stop)
         if _only_check.get():
             return None
-        with held(plan.directory, stop):
-            _do(plan, jobs, console, stop, start_entry(command=list(command), code=code))
+        try:
+            with held(plan.directory, stop):
+                _do(plan, jobs, console, stop, start_entry(command=list(command), code=code))
+        except JobsLeft as left:
+            console.left(left.numbers)
+            if stop.received is not None:
+                raise Interrupted(stop.received) from left
+            return None
     return _tell_end(plan)
 
 
@@ -182,9 +195,19 @@ def _do(
     state = "failed"
     try:
         with console:
-            jobs.perform(plan.directory, source, Together(watchers), stop, mirror.delivered_to)
+            jobs.perform(
+                plan.directory,
+                source,
+                Together(watchers),
+                stop,
+                mirror.delivered_to,
+                console.asks_to_cancel,
+            )
         _record_total(plan, ledger, source)
         state = "failed" if _failed(_wanted_rows(plan, summarize(plan.directory))) else "completed"
+    except JobsLeft:
+        state = "running"
+        raise
     except (Interrupted, KeyboardInterrupt):
         state = "preempted"
         console.stopped()

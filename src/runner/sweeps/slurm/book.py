@@ -3,6 +3,7 @@
 One JSON object a line, append-only. The intent to submit is written before the cluster hears of it:
 of a process that dies in between, the jobs are found by their name.
 
+    {"event": "opened", "launcher": {"_target_": ...}, "config": {...}}    of a single run
     {"event": "submitting", "name": "plate_ocr-3fa2c1", "numbers": [0, 1]}
     {"event": "submitted", "name": "plate_ocr-3fa2c1", "ids": {"0": "123_0", "1": "123_1"}}
     {"event": "ended", "number": 0}
@@ -24,6 +25,10 @@ class JobBook:
         self._path = path
         self._is_whole = False  # a torn last line was dropped
 
+    def opened(self, launcher: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        """Write what a single run goes on with when it is resumed: launcher node, frozen config."""
+        self._append({"event": "opened", "launcher": dict(launcher), "config": dict(config)})
+
     def submitting(self, name: str, numbers: Sequence[int]) -> None:
         """Write that jobs for the runs `numbers` are about to be submitted under `name`."""
         self._append({"event": "submitting", "name": name, "numbers": list(numbers)})
@@ -40,6 +45,13 @@ class JobBook:
     def ended(self, number: int) -> None:
         """Write that the job of a run is over, and known to be."""
         self._append({"event": "ended", "number": number})
+
+    @property
+    def opening(self) -> dict[str, Any] | None:
+        """Return what `opened` has written last: "launcher" and "config"; None for a sweep."""
+        return next(
+            (line for line in reversed([*self._lines()]) if line["event"] == "opened"), None
+        )
 
     @property
     def last_ids(self) -> dict[int, str]:

@@ -5,11 +5,11 @@ import os
 import sys
 
 from runner.trackers.accelerate.sink import Delivery
+from runner.trackers.delivery.following import SECONDS_IF_PARENT_DIED, live
+from runner.trackers.delivery.lock import DeliveryLock
+from runner.trackers.delivery.messages import Ending, Inbox
+from runner.trackers.delivery.process import prepare_process
 from runner.trackers.follower import Follower
-from runner.trackers.mlflow.following import SECONDS_IF_PARENT_DIED, end, follow
-from runner.trackers.mlflow.lock import DeliveryLock
-from runner.trackers.mlflow.messages import Ending, Inbox
-from runner.trackers.mlflow.process import prepare_process
 
 
 class RunMirror:
@@ -33,10 +33,7 @@ def main() -> None:
     follower = delivery.follower()
     lock = DeliveryLock(follower.mark_path)
     lock.acquire()  # held until this process ends
-    mirror = RunMirror(follower)
-    exit_code = 0 if end(mirror, follow(mirror, inbox, parent=parent)) else 1
-    sys.stderr.flush()
-    os._exit(exit_code)  # no thread of a library keeps this process alive
+    live(RunMirror(follower), inbox, parent=parent)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from typing import Any
 
 from runner.trackers.accelerate.services import check_service
 from runner.trackers.accelerate.sink import Delivery
-from runner.trackers.mlflow.messages import Ending
-from runner.trackers.mlflow.process import finish_process, start_process
-from runner.trackers.mlflow.tracker import seconds_at_end
+from runner.trackers.delivery.child import DeliveryChild, seconds_at_end
+from runner.trackers.delivery.messages import Ending
+from runner.trackers.delivery.process import start_process
 from runner.trackers.tracker import TrackedRun
 
 _OF_RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -49,7 +49,7 @@ class AccelerateTracker:
         self._finish_timeout_seconds = finish_timeout_seconds
         self._delivery: Delivery | None = None
         self._problem = ""
-        self._process: subprocess.Popen[str] | None = None
+        self._child = DeliveryChild(self._launch, self._note)
 
     def start(self, run: TrackedRun) -> None:
         """Start the delivery process; takes milliseconds and never fails for a service's sake."""
@@ -65,14 +65,14 @@ class AccelerateTracker:
             parameters=dict(run.parameters),
             tags=dict(run.tags),
         )
-        self._launch()
+        self._child.start()
 
     def finish(self, state: str, model_files: Sequence[Path] = ()) -> None:  # noqa: ARG002
         """Wait until all is delivered, at most `finish_timeout_seconds`, or 10 s if interrupted."""
         if self._delivery is None:
             return
         seconds = seconds_at_end(self._finish_timeout_seconds, state)
-        if not self._deliver_rest(Ending(state=state, seconds=seconds)):
+        if not self._child.finish(Ending(state=state, seconds=seconds)):
             _log.warning(
                 "%s did not take all of this run within %g s; nothing is lost: metrics.jsonl has "
                 "all, and a resume delivers what is missing (reasons: %s)",
@@ -81,31 +81,18 @@ class AccelerateTracker:
                 self._problem or _log_of(self._delivery),
             )
 
-    def _launch(self) -> None:
+    def _launch(self) -> subprocess.Popen[str]:
         assert self._delivery is not None
         environment = {key: text for key, text in os.environ.items() if key not in _OF_RANKS}
-        try:
-            self._process = start_process(
-                f"{__package__}.run_process",
-                self._delivery,
-                _log_of(self._delivery),
-                _ENVIRONMENT | environment,
-            )
-        except (OSError, TypeError) as error:
-            self._problem = f"its process did not start: {error}"
+        return start_process(
+            f"{__package__}.run_process",
+            self._delivery,
+            _log_of(self._delivery),
+            _ENVIRONMENT | environment,
+        )
 
-    def _deliver_rest(self, ending: Ending) -> bool:
-        """Return whether the delivery process, started again if it died, says that all arrived."""
-        for _ in range(2):
-            if self._process is None:
-                self._launch()
-            if self._process is None:
-                return False
-            answer = finish_process(self._process, ending)
-            self._process = None
-            if answer is not None:
-                return answer
-        return False
+    def _note(self, error: Exception) -> None:
+        self._problem = f"its process did not start: {error}"
 
 
 def _log_of(delivery: Delivery) -> Path:

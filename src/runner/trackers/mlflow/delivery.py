@@ -10,9 +10,10 @@ from pathlib import Path
 
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row
+from runner.trackers.delivery.messages import Ending
 from runner.trackers.journal_tail import begins_a_line, has_more, read_rows
 from runner.trackers.mlflow.mark import Mark, MarkFile
-from runner.trackers.mlflow.messages import Ending, Order
+from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.states import mlflow_state
 from runner.trackers.mlflow.store import MLflowStore, StoredRun
 from runner.trackers.mlflow.uri import without_credentials

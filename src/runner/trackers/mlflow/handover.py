@@ -13,7 +13,7 @@ from runner.files import write_json_atomically
 from runner.run.directory import RunDirectory
 from runner.trackers.journal_tail import count_rows
 from runner.trackers.mlflow.mark import MarkFile
-from runner.trackers.mlflow.messages import Order
+from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.states import mlflow_state
 from runner.trackers.mlflow.uri import without_credentials
 

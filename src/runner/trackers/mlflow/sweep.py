@@ -18,12 +18,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.run.directory import RunDirectory
+from runner.trackers.delivery.child import seconds_at_end
+from runner.trackers.delivery.messages import Ending, Told, write_message
+from runner.trackers.delivery.process import end_process, finish_process
 from runner.trackers.mlflow.handover import is_delivered, read_handover
 from runner.trackers.mlflow.mark import MarkFile
-from runner.trackers.mlflow.messages import Ending, Order, Told, write_message
-from runner.trackers.mlflow.process import end_process, finish_process, launch_process, log_of
+from runner.trackers.mlflow.order import Order
+from runner.trackers.mlflow.process import launch_process, log_of
 from runner.trackers.mlflow.states import mlflow_state
-from runner.trackers.mlflow.tracker import MLflowTracker, seconds_at_end
+from runner.trackers.mlflow.tracker import MLflowTracker
 from runner.trackers.mlflow.uri import without_credentials
 from runner.trackers.tracker import TrackedRun
 

@@ -19,13 +19,14 @@ from pathlib import Path
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
 from runner.run.status import read_status
+from runner.trackers.delivery.lock import DeliveryLock
+from runner.trackers.delivery.messages import PARENT_DIED, Ending, Inbox
 from runner.trackers.journal_tail import has_more
 from runner.trackers.mlflow.delivery import Delivery
-from runner.trackers.mlflow.following import Connect, serve
 from runner.trackers.mlflow.handover import Handover, handover_path, is_delivered, read_handover
-from runner.trackers.mlflow.lock import DeliveryLock
 from runner.trackers.mlflow.mark import MarkFile
-from runner.trackers.mlflow.messages import PARENT_DIED, Ending, Inbox, Order
+from runner.trackers.mlflow.order import Order
+from runner.trackers.mlflow.serving import Connect, serve
 from runner.trackers.mlflow.states import mlflow_state
 from runner.trackers.mlflow.uri import without_credentials
 

@@ -6,24 +6,23 @@ A job of a sweep that delivers for it does neither: it leaves a handover in its 
 """
 
 import logging
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from runner.run.directory import RunDirectory
+from runner.trackers.delivery.child import DeliveryChild, seconds_at_end
+from runner.trackers.delivery.messages import Ending
 from runner.trackers.journal_tail import count_rows
 from runner.trackers.mlflow.handover import Handover, write_handover
 from runner.trackers.mlflow.mark import MarkFile
-from runner.trackers.mlflow.messages import Ending, Order
-from runner.trackers.mlflow.process import finish_process, launch_process
+from runner.trackers.mlflow.order import Order
+from runner.trackers.mlflow.process import launch_process
 from runner.trackers.mlflow.uri import checked_tracking_uri, sqlite_file, without_credentials
 from runner.trackers.parameters import flatten
 from runner.trackers.tracker import TrackedRun
-
-INTERRUPTED_SECONDS = 10.0  # a cluster gives little time between the signal and the end
-_INTERRUPTED_STATES = ("preempted", "cancelled")
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class MLflowTracker:
         self._finish_timeout_seconds = finish_timeout_seconds
         self._order: Order | None = None
         self._run: TrackedRun | None = None
-        self._process: subprocess.Popen[str] | None = None
+        self._child: DeliveryChild | None = None
 
     @property
     def finish_timeout_seconds(self) -> float:
@@ -87,40 +86,20 @@ class MLflowTracker:
         if _is_delivered_by_sweep(self._order, run):
             _hand_over(run, Handover(order=self._order))
         else:
-            self._launch()
+            self._child = DeliveryChild(partial(launch_process, "run_process", self._order), _tell)
+            self._child.start()
 
     def finish(self, state: str, model_files: Sequence[Path] = ()) -> None:
         """Wait until all is delivered, at most `finish_timeout_seconds`, or 10 s if interrupted."""
         if self._run is None or self._order is None:
             return
         files = [str(path.absolute()) for path in model_files]
-        if _is_delivered_by_sweep(self._order, self._run):
+        if self._child is None:
             _hand_over(self._run, Handover(order=self._order, state=state, model_files=files))
             return
         seconds = seconds_at_end(self._finish_timeout_seconds, state)
-        if not self._deliver_rest(Ending(state=state, seconds=seconds, model_files=files)):
+        if not self._child.finish(Ending(state=state, seconds=seconds, model_files=files)):
             self._warn(self._order, seconds)
-
-    def _launch(self) -> None:
-        assert self._run is not None
-        assert self._order is not None
-        try:
-            self._process = launch_process("run_process", self._order)
-        except OSError as error:
-            logger.warning("the delivery to MLflow did not start: %s", error)
-
-    def _deliver_rest(self, ending: Ending) -> bool:
-        """Return whether the delivery process, started again if it died, says that all arrived."""
-        for _ in range(2):
-            if self._process is None:
-                self._launch()
-            if self._process is None:
-                return False
-            answer = finish_process(self._process, ending)
-            self._process = None
-            if answer is not None:
-                return answer
-        return False
 
     def _warn(self, order: Order, seconds: float) -> None:
         directory = RunDirectory(Path(order.directory))
@@ -137,15 +116,13 @@ class MLflowTracker:
         )
 
 
-def seconds_at_end(timeout_seconds: float, state: str) -> float:
-    """Return how long what ends in `state` may wait for a server."""
-    is_interrupted = state in _INTERRUPTED_STATES
-    return min(timeout_seconds, INTERRUPTED_SECONDS) if is_interrupted else timeout_seconds
-
-
 def _is_delivered_by_sweep(order: Order, run: TrackedRun) -> bool:
     """Tell so, unless the run began at another server, where it goes on."""
     return run.delivered_to.get(order.written) == without_credentials(order.uri)
+
+
+def _tell(error: Exception) -> None:
+    logger.warning("the delivery to MLflow did not start: %s", error)
 
 
 def _hand_over(run: TrackedRun, handover: Handover) -> None:

@@ -10,21 +10,6 @@ PARENT_DIED = "lost"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """The first message: what to deliver, and where to, with the password if there is one."""
-
-    directory: str
-    name: str
-    uri: str
-    written: str  # the address as the config writes it
-    experiment: str
-    artifact_location: str | None
-    started_ms: int
-    parameters: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Told:
     """What a sweep says of one of its runs: that it begins, or, with a state, how it ended."""
 
@@ -48,11 +33,6 @@ def write_message(pipe: IO[str], message: Any) -> None:
     """Write one message, a dataclass, to the pipe."""
     pipe.write(json.dumps(asdict(message)) + "\n")
     pipe.flush()
-
-
-def read_order(pipe: IO[str]) -> Order:
-    """Return the first message."""
-    return Order(**json.loads(pipe.readline()))
 
 
 class Inbox:

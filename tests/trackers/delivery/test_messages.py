@@ -1,37 +1,17 @@
 import os
 
-from runner.trackers.mlflow.messages import (
+from runner.trackers.delivery.messages import (
     PARENT_DIED,
     Ending,
     Inbox,
-    Order,
     Told,
-    read_order,
     write_message,
-)
-
-ORDER = Order(
-    directory="/runs/a",
-    name="a",
-    uri="http://server",
-    written="${oc.env:SERVER}",
-    experiment="plates",
-    artifact_location=None,
-    started_ms=1,
-    parameters={"data.alphabet": "بجد"},
 )
 
 
 def pipe():
     reading, writing = os.pipe()
     return os.fdopen(reading, encoding="utf-8"), os.fdopen(writing, "w", encoding="utf-8")
-
-
-def test_an_order_arrives_as_it_was():
-    reading, writing = pipe()
-    with reading, writing:
-        write_message(writing, ORDER)
-        assert read_order(reading) == ORDER
 
 
 def test_the_ending_is_what_was_written():

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from runner.build.first_weights import WeightsFrom, read_weights
+from runner.build.weights_from import WeightsFrom, read_weights
 from runner.config.options import CheckpointOptions, Options
 from runner.errors import ConfigError, Interrupted
 from tests.training.harness import StopAt, final_state, journal_of, same, tiny_options, train

@@ -1,7 +1,7 @@
 """The life of a delivery process, whether it serves one run or a sweep.
 
-It sleeps beside the training processes, imports mlflow, at low priority, once there is something
-to deliver, and ends when told to or when its standard input closes.
+It sleeps beside the training processes, imports what it needs, at low priority, once there is
+something to deliver, and ends when told to or when its standard input closes.
 
     order = first line of standard input
     until the ending arrives:
@@ -13,25 +13,17 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Protocol
 
-from runner.run.directory import RunDirectory
-from runner.trackers.mlflow.attempts import Attempts
-from runner.trackers.mlflow.lock import DeliveryLock
-from runner.trackers.mlflow.messages import Ending, Inbox, Order, read_order
-from runner.trackers.mlflow.process import hide_credentials, prepare_process, step_back
-from runner.trackers.mlflow.store import MLflowStore
+from runner.trackers.delivery.attempts import Attempts
+from runner.trackers.delivery.messages import Ending, Inbox
+from runner.trackers.delivery.process import step_back
 
 FIRST_DELIVERY_SECONDS = 10.0  # importing mlflow takes 1.5 s of CPU: not while training warms up
 POLL_SECONDS = 2.0
 MAX_PAUSE_SECONDS = 30.0
 RETRY_AT_END_SECONDS = 0.5
 SECONDS_IF_PARENT_DIED = 60.0
-
-Connect = Callable[[], MLflowStore]
 
 
 class Mirror(Protocol):
@@ -50,16 +42,8 @@ class Mirror(Protocol):
         ...
 
 
-def serve(build: Callable[[Order, Connect, Inbox, DeliveryLock], Mirror]) -> None:
-    """Be the process: follow the order on standard input, and exit with 0 if all arrived."""
-    parent = os.getppid()
-    prepare_process()
-    order = read_order(sys.stdin)
-    inbox = Inbox(sys.stdin, seconds_if_died=SECONDS_IF_PARENT_DIED)
-    uri = hide_credentials(order.uri)
-    lock = DeliveryLock(RunDirectory(Path(order.directory)).tracker("mlflow"))
-    lock.acquire()
-    mirror = build(order, cache(lambda: MLflowStore(uri)), inbox, lock)
+def live(mirror: Mirror, inbox: Inbox, *, parent: int) -> None:
+    """Follow and end, and leave with 0 if all arrived; `parent` is whose process this is."""
     exit_code = 0 if end(mirror, follow(mirror, inbox, parent=parent)) else 1
     sys.stderr.flush()
     os._exit(exit_code)  # no thread of a library keeps this process alive

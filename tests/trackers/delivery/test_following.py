@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from runner.trackers.mlflow import following as process
-from runner.trackers.mlflow.following import end, follow
-from runner.trackers.mlflow.messages import PARENT_DIED, Ending
+from runner.trackers.delivery import following as process
+from runner.trackers.delivery.following import end, follow
+from runner.trackers.delivery.messages import PARENT_DIED, Ending
 
 COMPLETED = Ending(state="completed", seconds=5.0)
 

@@ -1,0 +1,71 @@
+"""Hand a group of jobs over to the cluster, with submitit: one as a job, several as an array."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from runner.errors import RunError
+from runner.sweeps.slurm.work import SlurmWork
+
+ENDLESS = 10**6  # time-outs after which submitit lets a job come back; runner has limits of its own
+
+# Of the allocation in which the submitting process may run itself: they are not the jobs'.
+_OF_ALLOCATIONS = re.compile(r"S(LURM|BATCH|RUN)_(?!CONF$)")
+_TOO_MANY = ("job submit limit", "SubmitJob", "MaxJobCount", "slurm controller table is full")
+
+
+class QueueFullError(RunError):
+    """The cluster takes no more jobs of this user now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """What all jobs of one call have in common."""
+
+    folder: Path  # where submitit keeps scripts, what jobs do, and their first words
+    name: str
+    parameters: Mapping[str, Any]  # submitit's: partition, time, ...
+    python: str | None = None  # the command that starts Python; None: this one
+
+    def submit(self, works: Sequence[SlurmWork]) -> list[str]:
+        """Submit `works` and return the id of each: "123", or "123_4" of an array.
+
+        Raises QueueFullError when there are too many for now, RunError when the cluster refuses.
+        """
+        from submitit import SlurmExecutor
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        try:
+            executor = SlurmExecutor(
+                folder=self.folder, max_num_timeout=ENDLESS, python=self.python
+            )
+            executor.update_parameters(job_name=self.name, **self.parameters)
+            with _outside_of_allocations(), redirect_stderr(StringIO()):  # told by the error
+                jobs = executor.submit_array(works)
+        except (FailedJobError, FailedSubmissionError, RuntimeError, OSError) as error:
+            raise _refusal(error) from error
+        return [job.job_id for job in jobs]
+
+
+@contextmanager
+def _outside_of_allocations() -> Iterator[None]:
+    """Submit as a login shell would."""
+    inside = {key: os.environ.pop(key) for key in list(os.environ) if _OF_ALLOCATIONS.match(key)}
+    try:
+        yield
+    finally:
+        os.environ.update(inside)
+
+
+def _refusal(error: Exception) -> RunError:
+    words = str(error)
+    lines = [line.removeprefix("sbatch: error: ") for line in words.splitlines() if line.strip()]
+    told = "; ".join(line for line in lines if "sbatch" not in line and "Traceback" not in line)
+    if any(word in words for word in _TOO_MANY):
+        return QueueFullError(f"the cluster takes no more jobs now: {told or words}")
+    return RunError(f"the cluster refused the jobs: {told or words}")
