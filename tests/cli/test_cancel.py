@@ -19,7 +19,7 @@ from runner.sweeps.decisions import Action, decide
 from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.slurm.book import JobBook
 from tests.commands.command import call
-from tests.sweeps.slurm.commands import Commands, calls_in, line
+from tests.sweeps.slurm.programs import Commands, calls_in, line
 from tests.sweeps.sweep_directories import begin, done, failed, plan
 
 HOLDER = """

@@ -13,7 +13,7 @@ from runner.runtime.signals import StopRequests
 from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.slurm.book import JobBook
 from tests.commands.command import call
-from tests.sweeps.slurm.commands import Commands, line
+from tests.sweeps.slurm.programs import Commands, line
 from tests.sweeps.sweep_directories import begin, done, failed, plan
 
 RUNS = [[f"optimizer.lr={lr}", f"seed={seed}"] for lr in ("0.1", "0.01") for seed in (1, 2)]

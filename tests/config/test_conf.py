@@ -46,7 +46,6 @@ def read(name: str) -> dict[str, Any]:
         ("loader", "loader"),
         ("trainer/default", "trainer"),
         ("checkpoint/default", "checkpoint"),
-        ("hardware/auto", "hardware"),
         ("precision/fp32", "precision"),
         ("debug/none", "debug"),
         ("parameters/default", "parameters"),
@@ -54,6 +53,17 @@ def read(name: str) -> dict[str, Any]:
 )
 def test_conf_repeats_the_defaults_of_the_dataclass(file: str, part: str) -> None:
     assert read(f"{file}.yaml") == asdict(getattr(Options(), part))
+
+
+def test_hardware_and_slurm_repeat_the_defaults_in_two_files() -> None:
+    hardware = read("hardware/auto.yaml") | {"slurm": read("slurm.yaml")}
+    assert hardware == asdict(Options().hardware)
+    assert compose().hardware == hardware
+
+
+@pytest.mark.parametrize("member", ["auto", "cpu", "cuda", "fsdp", "mps"])
+def test_every_hardware_keeps_the_node_slurm(member: str) -> None:
+    assert compose([f"hardware={member}"]).hardware.slurm == read("slurm.yaml")
 
 
 def choices() -> list[str]:

@@ -12,6 +12,7 @@ from runner.sweeps.slurm.book import JobBook
 from runner.sweeps.slurm.queue import QueuedJob, read_queue, why
 from tests.commands.command import call
 from tests.slurm.cluster import SlurmCluster, running_cluster, wait_until
+from tests.sweeps.slurm.programs import Commands
 from tests.sweeps.sweep_directories import begin, plan
 
 pytestmark = pytest.mark.slurm
@@ -34,9 +35,7 @@ def test_jobs_and_tasks_of_arrays_in_every_state(slurm_cluster: SlurmCluster) ->
     killed = slurm_cluster.submit("sleep 1; kill -9 $$")
     ids = [f"{array}_0", f"{array}_3", f"{held}_0", f"{held}_9", f"{held}_10", odd, "999999"]
     wait_until(
-        lambda: (
-            states(ids) == ["COMPLETED", "FAILED", "PENDING", "PENDING", None, "RUNNING", None]
-        ),
+        lambda: states(ids) == ["COMPLETED", "FAILED", "PENDING", "PENDING", None, "RUNNING", None],
         seconds=30,
     )
     found = read_queue(ids)
@@ -51,13 +50,13 @@ def test_one_job_alone_may_be_unknown(slurm_cluster: SlurmCluster) -> None:
 
 
 def test_reasons_of_waiting_are_sentences(slurm_cluster: SlurmCluster) -> None:
-    slurm_cluster.submit("sleep 60", "-N2", "--exclusive")
+    first = slurm_cluster.submit("sleep 60", "-N2", "--exclusive")
     jobs = {
         slurm_cluster.submit("true", *options): words
         for words, options in {
             "begins when enough nodes are free (Resources)": ["-N2", "--exclusive"],
             "at a set time": ["-b", "now+1hour"],
-            "another job to end": ["-d", "afterok:1"],
+            "another job to end": ["-d", f"afterok:{first}"],
         }.items()
     }
     wait_until(
@@ -89,18 +88,35 @@ def test_a_task_cancelled_while_its_array_waits_leaves_no_trace(
     assert states([f"{held}_1", f"{held}_2"]) == ["PENDING", None]
 
 
+def test_what_squeue_does_not_know_is_in_the_accounting(
+    slurm_cluster_with_accounting: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, expected = ended_jobs(slurm_cluster_with_accounting)
+    wait_until(lambda: states(ids) == expected, seconds=20)
+    commands = Commands(tmp_path, monkeypatch)
+    commands("squeue", "")
+    (commands.folder / "sacct").unlink()  # the real one
+    wait_until(lambda: states(ids) == expected, seconds=20)
+    assert read_queue(ids)[ids[1]].exit_code == 3
+
+
+@pytest.mark.slow
 def test_what_squeue_forgot_is_in_the_accounting(monkeypatch: pytest.MonkeyPatch) -> None:
     with running_cluster("--accounting", "--min-job-age", "2") as cluster:
         monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
         monkeypatch.setattr(queue, "_sacct_silent_until", 0.0)
-        array = cluster.submit("exit $SLURM_ARRAY_TASK_ID", "--array=0-3")
-        held = cluster.submit("true", "-H", "--array=0-30:2")
-        cluster.call("scancel", held)
-        ids = [f"{array}_0", f"{array}_3", f"{held}_30", f"{held}_1"]
-        expected = ["COMPLETED", "FAILED", "CANCELLED", None]
+        ids, expected = ended_jobs(cluster)
         wait_until(lambda: not set(ids) & cluster.squeue().keys(), seconds=60)
         wait_until(lambda: states(ids) == expected, seconds=20)
-        assert read_queue(ids)[ids[1]].exit_code == 3
+
+
+def ended_jobs(cluster: SlurmCluster) -> tuple[list[str], list[str | None]]:
+    """Submit jobs that end at once; return ids and the states in which they will be."""
+    array = cluster.submit("exit $SLURM_ARRAY_TASK_ID", "--array=0-3")
+    held = cluster.submit("true", "-H", "--array=0-30:2")
+    cluster.call("scancel", held)
+    ids = [f"{array}_0", f"{array}_3", f"{held}_28", f"{held}_1"]
+    return ids, ["COMPLETED", "FAILED", "CANCELLED", None]
 
 
 def on_cluster(path: Path, ids: dict[int, str]) -> SweepDirectory:
@@ -109,9 +125,7 @@ def on_cluster(path: Path, ids: dict[int, str]) -> SweepDirectory:
     return sweep
 
 
-def test_cancel_ends_what_works_and_what_waits(
-    slurm_cluster: SlurmCluster, tmp_path: Path
-) -> None:
+def test_cancel_ends_what_works_and_what_waits(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
     array = slurm_cluster.submit("sleep 60", "--array=0-5%2")
     other = slurm_cluster.submit("sleep 60")
     sweep = on_cluster(tmp_path / "s", {number: f"{array}_{number}" for number in range(6)})

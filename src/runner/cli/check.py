@@ -57,13 +57,22 @@ def check_run(overrides: Sequence[str]) -> int:
     cfg, choices, options = _compose(overrides)
     if options.check == "none":
         raise ConfigError("sweep.check=none leaves nothing to check: leave it out")
-    frozen = freeze(cfg)
+    _print(check_config(freeze(cfg), choices, options, is_timed=True))
+    return 0
+
+
+def check_config(
+    frozen: Mapping[str, Any],
+    choices: Mapping[str, str],
+    options: SweepOptions,
+    *,
+    is_timed: bool = False,
+) -> Report:
+    """Return what is known of the run with this config; ConfigError if it is wrong."""
     combination = Combination(key=run_key(frozen), overrides=(), config=frozen)
     with StopRequests() as stop, checking_pool() as pool:
-        checker = Checker(pool, CheckWorks(is_timed=True), options=options, stop=stop)
-        report = checker.check([combination], choices=[choices])
-    _print(report)
-    return 0
+        checker = Checker(pool, CheckWorks(is_timed=is_timed), options=options, stop=stop)
+        return checker.check([combination], choices=[choices])
 
 
 def checking_pool() -> AbstractContextManager[LocalPool]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from runner.errors import ConfigError, did_you_mean
 
 PROGRESS_UNITS = ("steps", "epochs", "evaluations")  # exact: they depend on progress alone
-SECONDS_PER_UNIT = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0}
+SECONDS_PER_UNIT = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 UNITS = (*PROGRESS_UNITS, *SECONDS_PER_UNIT)
 
 

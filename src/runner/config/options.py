@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.config.checks import above_zero, at_least, is_duration, is_size, one_of, refuse
+from runner.config.cluster import SlurmOptions
 from runner.config.duration import PROGRESS_UNITS, SECONDS_PER_UNIT
 
 COMPILE_MODES = ("dynamic", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
@@ -122,6 +123,7 @@ class HardwareOptions:
     num_processes: int = 1  # ranks that train together, on this machine
     sharding: str | None = None  # fsdp: parameters and optimizer spread over the ranks (FSDP2)
     device_map: str | dict[str, Any] | None = None  # auto, or by module: parts on several devices
+    slurm: SlurmOptions = field(default_factory=SlurmOptions)  # asked of a cluster
 
     def __post_init__(self) -> None:
         refuse(
@@ -232,6 +234,7 @@ LAYOUT_KEYS = (
     "hardware.num_processes",
     "hardware.sharding",
     "hardware.device_map",
+    "hardware.slurm",
     "data.num_workers",
     "data.pin_memory",
     "trainer.max_epochs",

@@ -1,11 +1,13 @@
 """Overrides of layout keys on the frozen config of a run that exists."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from runner.config.cluster import SlurmOptions
 from runner.config.compose import compose
 from runner.config.groups import members
 from runner.config.layout import is_layout, leaves
@@ -38,10 +40,17 @@ def _apply(cfg: DictConfig, override: Override) -> None:
     if is_group(override) and not override.is_delete():
         _choose(cfg, override.key_or_group, str(override.value()))
         return
+    _add_slurm(cfg, override.key_or_group)
     check_key(cfg, override)
     if not is_layout(override.key_or_group):
         raise ConfigError(_refusal(override.key_or_group))
     apply_value(cfg, override)
+
+
+def _add_slurm(cfg: DictConfig, key: str) -> None:
+    """Give the config of an older run the node that `key` is about."""
+    if key.startswith("hardware.slurm.") and "slurm" not in cfg.hardware:
+        OmegaConf.update(cfg, "hardware.slurm", asdict(SlurmOptions()), force_add=True)
 
 
 def _choose(cfg: DictConfig, group: str, member: str) -> None:

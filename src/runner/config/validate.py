@@ -3,7 +3,7 @@
 import re
 import typing
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig
@@ -91,12 +91,17 @@ def validate(
 
 
 def read_options(kind: type[T], node: Mapping[str, Any], path: str) -> T:
-    """Return the options dataclass `kind` filled from `node`, or raise ConfigError."""
+    """Return the options dataclass `kind`, and those in it, filled from `node`; or ConfigError."""
     annotations = typing.get_type_hints(kind)
     problems, values = [], {}
     for key, value in node.items():
         if key not in annotations:
             problems.append(f"{path}.{key} is no known key{did_you_mean(key, annotations)}")
+        elif is_dataclass(annotations[key]):
+            try:
+                values[key] = _read_group(annotations[key], value, f"{path}.{key}")
+            except ConfigError as error:
+                problems += error.problems
         elif not fits(value, annotations[key]):
             expected = name_of(annotations[key])
             problems.append(f"{path}.{key} must be {expected}, got {value!r}")
@@ -105,6 +110,14 @@ def read_options(kind: type[T], node: Mapping[str, Any], path: str) -> T:
     if problems:
         raise ConfigError(*problems)
     return kind(**values)
+
+
+def _read_group(kind: type[T], value: object, path: str) -> T:
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{path} must be a group of keys, got {value!r}")
+    return read_options(kind, value, path)
 
 
 def _check_top_level(plain: Mapping[str, Any]) -> list[str]:
@@ -135,7 +148,7 @@ def _read_all_options(
             if name in plain:
                 problems.append(f"{name} must be a group of keys, got {node!r}")
             continue
-        if any(value is UNRESOLVED for value in node.values()):
+        if _is_open(node):
             continue
         if name == "hardware":
             node = {**node, "threads": frozen[name]["threads"]}
@@ -150,6 +163,13 @@ def _read_all_options(
     if problems:
         return None
     return Options(seed=plain["seed"], loader=found.pop("data"), **first, **found)
+
+
+def _is_open(node: object) -> bool:
+    """Return whether a value in `node` has a problem that is already told."""
+    if isinstance(node, Mapping):
+        return any(_is_open(value) for value in node.values())
+    return node is UNRESOLVED or (isinstance(node, list) and any(_is_open(item) for item in node))
 
 
 def _read_init_weights(plain: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:

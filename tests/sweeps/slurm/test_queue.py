@@ -10,7 +10,7 @@ from runner.errors import RunError
 from runner.sweeps.slurm import queue
 from runner.sweeps.slurm.queue import QueuedJob, QueueUnavailable, read_queue, why
 from runner.sweeps.slurm.reasons import ENDED, WAITING
-from tests.sweeps.slurm.commands import Commands, calls_in
+from tests.sweeps.slurm.programs import Commands, calls_in
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from runner.sweeps.slurm.book import JobBook
 from runner.sweeps.slurm.queue import QueuedJob
 from runner.sweeps.slurm.standing import book_of, standing_of, state_of, where_of
 from runner.sweeps.summary import RunRow, summarize
-from tests.sweeps.slurm.commands import Commands, calls_in, line
+from tests.sweeps.slurm.programs import Commands, calls_in, line
 from tests.sweeps.sweep_directories import begin, done, failed, plan
 
 

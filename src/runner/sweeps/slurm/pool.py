@@ -8,7 +8,6 @@ take them over, from any machine where the cluster's commands work.
 """
 
 import re
-import shlex
 import signal
 import sys
 import time
@@ -16,10 +15,13 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RunError
+from runner.sweeps.codebase.snapshot import take_snapshot
+from runner.sweeps.codebase.submitted import SubmittedCode, leave_code
 from runner.sweeps.pool import Ended, Home, Limits, RunOfJob, Whereabouts, Work
 from runner.sweeps.slurm.aftermath import teardown_lines
 from runner.sweeps.slurm.book import JobBook
@@ -45,9 +47,7 @@ class SlurmSetup:
     array_parallelism: int | None = None  # jobs of an array at once
     most: int | None = None  # jobs on the cluster at once; None: all
     warning_seconds: int = 120  # before the time limit
-    environment: tuple[tuple[str, str], ...] = ()  # of the jobs, set before Python starts
-    path: tuple[str, ...] = ()  # sys.path of the jobs
-    python: str | None = None  # the command that starts Python there; None: this one
+    snapshot_code: bool = False  # jobs run a copy of the code as it is at their submission
 
 
 @dataclass(kw_only=True)
@@ -126,7 +126,7 @@ class SlurmPool:
 
         job = SlurmWork(
             work=cloudpickle.dumps(work),
-            path=self._setup.path,
+            path=self._code.path_for(sys.path),
             log=log.absolute(),
             run=None if run is None else run.directory.absolute(),
             retries=self._setup.retries,
@@ -164,6 +164,12 @@ class SlurmPool:
     def close(self) -> None:
         """Leave the jobs alone."""
 
+    @cached_property
+    def _code(self) -> SubmittedCode:
+        """The code that jobs of this process run; it is looked at when the first is submitted."""
+        keep = take_snapshot if self._setup.snapshot_code else leave_code
+        return keep(self._folder)
+
     def _drop(self, number: int) -> None:
         self._new = [new for new in self._new if new.number != number]
 
@@ -185,7 +191,7 @@ class SlurmPool:
             folder=self._folder,
             name=name,
             parameters=self._parameters(resources, len(chunk)),
-            python=self._setup.python,
+            python=self._code.python,
         )
         self._book.submitting(name, [new.number for new in chunk])
         try:
@@ -212,11 +218,11 @@ class SlurmPool:
         """Return what submitit is to ask for: for `count` jobs with the same resources."""
         setup = self._setup
         parameters = resources.parameters(self._cluster, warning_seconds=setup.warning_seconds)
-        exports = [f"export {key}={shlex.quote(value)}" for key, value in setup.environment]
+        own_lines = parameters.get("setup") or []
         return {
             **parameters,
-            "setup": [*(parameters.get("setup") or []), *exports],
-            "teardown": teardown_lines(setup.python or shlex.quote(sys.executable), self._folder),
+            "setup": [*own_lines, *self._code.setup_lines(sys.path)],
+            "teardown": teardown_lines(self._code.python, self._folder),
             "array_parallelism": setup.array_parallelism or count,
         }
 
@@ -275,9 +281,7 @@ def cancel_jobs(ids: Sequence[str]) -> None:
 
 def cancel_by_name(name: str) -> None:
     """Cancel the user's jobs of this name."""
-    subprocess.run(
-        ["scancel", "--me", "--name", name], capture_output=True, timeout=60, check=False
-    )
+    _scancel("--me", "--name", name)
 
 
 def _scancel(*arguments: str) -> None:
