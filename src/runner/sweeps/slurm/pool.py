@@ -25,7 +25,7 @@ from runner.sweeps.codebase.submitted import SubmittedCode, leave_code
 from runner.sweeps.pool import Ended, Home, Limits, RunOfJob, Whereabouts, Work
 from runner.sweeps.slurm.aftermath import teardown_lines
 from runner.sweeps.slurm.book import JobBook
-from runner.sweeps.slurm.cluster import Cluster
+from runner.sweeps.slurm.cluster import max_array_size
 from runner.sweeps.slurm.queue import QueuedJob, QueueUnavailable, read_queue, run_slurm
 from runner.sweeps.slurm.resources import Resources, resources_of
 from runner.sweeps.slurm.submission import QueueFullError, Submission
@@ -73,7 +73,6 @@ class SlurmPool:
         self._name = re.sub(r"[^\w.+-]", "_", home.name)  # as squeue shows it
         self._folder = home.folder.absolute()
         self._book = JobBook(home.book)
-        self._cluster = Cluster()
         self._new: list[_New] = []
         self._jobs: dict[int, _Job] = {}
         self._next_look = 0.0
@@ -178,7 +177,7 @@ class SlurmPool:
         if not self._new or time.monotonic() < self._full_until:
             return
         for resources, group in _grouped(self._new):
-            for chunk in _chunks(group, self._cluster.max_array_size()):
+            for chunk in _chunks(group, max_array_size()):
                 if not self._send_some(resources, chunk):
                     self._full_until = time.monotonic() + _FULL_SECONDS
                     return
@@ -217,7 +216,7 @@ class SlurmPool:
     def _parameters(self, resources: Resources, count: int) -> dict[str, object]:
         """Return what submitit is to ask for: for `count` jobs with the same resources."""
         setup = self._setup
-        parameters = resources.parameters(self._cluster, warning_seconds=setup.warning_seconds)
+        parameters = resources.parameters(warning_seconds=setup.warning_seconds)
         own_lines = parameters.get("setup") or []
         return {
             **parameters,
