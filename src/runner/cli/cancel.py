@@ -85,13 +85,13 @@ def _cancel_run(run: RunDirectory, jobs: Cancelling) -> int:
 
 
 def _cancel_jobs(jobs: Cancelling, directory_of: Callable[[int], RunDirectory]) -> int:
-    """Take jobs from the cluster and let their runs say so; return how many."""
+    """Take jobs from the cluster and let their runs say so; return how many do."""
     jobs.begin()
     _wait(jobs.is_done, "the jobs on the cluster", seconds=STOP_SECONDS)
     gone = jobs.gone()
-    _mark([directory_of(number) for number in gone])
+    num_cancelled = _mark([directory_of(number) for number in gone])
     jobs.write_down(gone)
-    return len(gone) + jobs.num_unconfirmed
+    return num_cancelled + jobs.num_unconfirmed
 
 
 def _stop(lease: Path, what: str) -> None:
