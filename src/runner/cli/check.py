@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner.cli.composing import compose_run
 from runner.cli.preload import TRAINING
-from runner.config.frozen import freeze
+from runner.config.frozen import freeze, freeze_open
 from runner.config.options import SweepOptions
 from runner.config.validate import read_options
 from runner.errors import ConfigError
@@ -22,6 +24,7 @@ from runner.sweeps.ledger import Combination
 from runner.sweeps.local.pool import LocalPool
 from runner.sweeps.local.slots import Slots
 from runner.sweeps.pool import Work
+from runner.sweeps.slurm.admission import check_admission
 
 _GRACE_SECONDS = 2.0  # there is nothing to save
 
@@ -31,6 +34,7 @@ class CheckWorks:
     """What the processes of a check do."""
 
     is_timed: bool = False  # also measure how long a step takes
+    is_elsewhere: bool = False  # on a cluster, whose machines differ from this one
 
     def validate(
         self,
@@ -38,7 +42,9 @@ class CheckWorks:
         choices: Sequence[Mapping[str, str]],
         notes: Path,
     ) -> Work:
-        return ValidateAll(configs=configs, choices=choices, notes=notes)
+        return ValidateAll(
+            configs=configs, choices=choices, notes=notes, is_elsewhere=self.is_elsewhere
+        )
 
     def rehearse(
         self,
@@ -46,7 +52,13 @@ class CheckWorks:
         choices: Sequence[Mapping[str, str]],
         notes: Path,
     ) -> Work:
-        return Rehearse(configs=configs, choices=choices, notes=notes, is_timed=self.is_timed)
+        return Rehearse(
+            configs=configs,
+            choices=choices,
+            notes=notes,
+            is_timed=self.is_timed,
+            is_elsewhere=self.is_elsewhere,
+        )
 
 
 def check_run(overrides: Sequence[str]) -> int:
@@ -57,13 +69,22 @@ def check_run(overrides: Sequence[str]) -> int:
     cfg, choices, options = _compose(overrides)
     if options.check == "none":
         raise ConfigError("sweep.check=none leaves nothing to check: leave it out")
-    frozen = freeze(cfg)
+    is_elsewhere = is_of_cluster(HydraConfig.get().launcher)
+    frozen = freeze_open(cfg) if is_elsewhere else freeze(cfg)
     combination = Combination(key=run_key(frozen), overrides=(), config=frozen)
+    works = CheckWorks(is_timed=True, is_elsewhere=is_elsewhere)
     with StopRequests() as stop, checking_pool() as pool:
-        checker = Checker(pool, CheckWorks(is_timed=True), options=options, stop=stop)
+        checker = Checker(pool, works, options=options, stop=stop)
         report = checker.check([combination], choices=[choices])
+    if is_elsewhere:
+        report = replace(report, warnings=[*report.warnings, *check_admission([combination])])
     _print(report)
     return 0
+
+
+def is_of_cluster(launcher: Mapping[str, Any]) -> bool:
+    """Return whether the launcher of this node `hydra.launcher` hands its jobs to a cluster."""
+    return hasattr(get_class(launcher["_target_"]), "is_of_cluster")
 
 
 def checking_pool() -> AbstractContextManager[LocalPool]:
