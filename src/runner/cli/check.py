@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner.cli.composing import compose_run
 from runner.cli.preload import TRAINING
+from runner.cli.sweeps.launcher_node import is_of_cluster
 from runner.config.frozen import freeze, freeze_open
 from runner.config.options import SweepOptions
 from runner.config.validate import read_options
@@ -71,20 +71,30 @@ def check_run(overrides: Sequence[str]) -> int:
         raise ConfigError("sweep.check=none leaves nothing to check: leave it out")
     is_elsewhere = is_of_cluster(HydraConfig.get().launcher)
     frozen = freeze_open(cfg) if is_elsewhere else freeze(cfg)
+    _print(check_config(frozen, choices, options, is_timed=True, is_elsewhere=is_elsewhere))
+    return 0
+
+
+def check_config(
+    frozen: Mapping[str, Any],
+    choices: Mapping[str, str],
+    options: SweepOptions,
+    *,
+    is_timed: bool = False,
+    is_elsewhere: bool = False,
+) -> Report:
+    """Return what is known of the run with this config; ConfigError if it is wrong.
+
+    If it will run on a cluster (`is_elsewhere`), that is asked too.
+    """
     combination = Combination(key=run_key(frozen), overrides=(), config=frozen)
-    works = CheckWorks(is_timed=True, is_elsewhere=is_elsewhere)
+    works = CheckWorks(is_timed=is_timed, is_elsewhere=is_elsewhere)
     with StopRequests() as stop, checking_pool() as pool:
         checker = Checker(pool, works, options=options, stop=stop)
         report = checker.check([combination], choices=[choices])
     if is_elsewhere:
         report = replace(report, warnings=[*report.warnings, *check_admission([combination])])
-    _print(report)
-    return 0
-
-
-def is_of_cluster(launcher: Mapping[str, Any]) -> bool:
-    """Return whether the launcher of this node `hydra.launcher` hands its jobs to a cluster."""
-    return hasattr(get_class(launcher["_target_"]), "is_of_cluster")
+    return report
 
 
 def checking_pool() -> AbstractContextManager[LocalPool]:

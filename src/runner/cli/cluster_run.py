@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,13 +11,19 @@ from hydra.utils import instantiate
 
 from runner.cli.check import check_config
 from runner.cli.sweeps.asking import asks_to_cancel
-from runner.errors import Interrupted, RunError
+from runner.cli.sweeps.launcher_node import changed_launcher, is_of_cluster
+from runner.config.frozen import from_frozen, with_layout
+from runner.config.options import SweepOptions
+from runner.config.validate import validate
+from runner.config.written import read_config
+from runner.errors import ConfigError, Interrupted, RunError
 from runner.job.ordered import OrderedJob
 from runner.run.directory import RunDirectory
-from runner.run.status import Status, read_status
+from runner.run.status import Status, read_raw_status, read_status, write_status
 from runner.runtime.signals import StopRequests
 from runner.sweeps.drive import Drive, JobAtWork, JobsLeft, Watcher
 from runner.sweeps.ledger import PlannedRun
+from runner.sweeps.opening import LENGTH_KEYS
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.pool import Home
 from runner.sweeps.slurm.book import JobBook
@@ -25,6 +31,7 @@ from runner.sweeps.slurm.pool import jobs_at_work
 from runner.sweeps.source import ListSource
 from runner.training.callbacks.console_view import short
 
+LENGTHS = tuple(key.rpartition(".")[2] for key in LENGTH_KEYS)
 _GOOD = (Outcome.COMPLETED, Outcome.PRUNED)
 
 
@@ -38,13 +45,16 @@ class ClusterRun:
     overrides: Sequence[str] = ()
     command: Sequence[str] = ()
 
-    def submit(self, choices: Mapping[str, str]) -> float | None:
+    def submit(self, choices: Mapping[str, str], options: SweepOptions) -> float | None:
         """Check and submit the run and watch it to its end; return its score, if that is known.
 
         Raises ConfigError before anything is submitted; RunError if the run fails; Interrupted if
         this process is asked to stop: the run stays on the cluster unless the user cancels it.
         """
-        check_config(self.config, choices)
+        if options.check != "none":
+            report = check_config(self.config, choices, options, is_elsewhere=True)
+            for warning in report.warnings:
+                print(f"note: {warning}", file=sys.stderr)
         RunDirectory(self.directory).path.mkdir(parents=True, exist_ok=True)
         JobBook(self._directory.slurm).opened(self.launcher, self.config)
         return self.go_on()
@@ -92,10 +102,51 @@ class ClusterRun:
         )
 
 
-def is_on_cluster(directory: Path) -> bool:
-    """Return whether a job of the run waits or runs on a cluster."""
-    book = RunDirectory(directory).slurm
-    return book.exists() and bool(jobs_at_work(book))
+def resume_there(directory: Path, overrides: Sequence[str]) -> bool:
+    """Go on with the run in `directory` on the cluster it was begun on; False to do so here.
+
+    `overrides` change its layout, as a resume's do, and the launcher: hydra/launcher=local takes
+    the run from the cluster.
+    """
+    run = RunDirectory(directory)
+    opening = JobBook(run.slurm).opening
+    if opening is None:
+        return False
+    launcher, layout = changed_launcher(opening["launcher"], overrides)
+    is_there = bool(jobs_at_work(run.slurm))
+    if not is_of_cluster(launcher):
+        if is_there:
+            raise ConfigError(
+                f"the job of {directory} waits or runs on the cluster: end it first: "
+                f"python -m runner cancel {directory}"
+            )
+        return False
+    if is_there and layout:
+        raise ConfigError(
+            f"{' '.join(layout)}: the job of {directory} is on the cluster with its old config; "
+            f"to change it: python -m runner cancel {directory}, then resume"
+        )
+    before = read_config(run.config) if run.config.exists() else opening["config"]
+    config = with_layout(before, layout)
+    if layout:
+        validate(from_frozen(config))
+        _reopen(run, before, config)
+    ClusterRun(
+        directory=directory,
+        config=config,
+        launcher=launcher,
+        overrides=layout,
+        command=["python", "-m", "runner", "resume", str(directory), *overrides],
+    ).go_on()
+    return True
+
+
+def _reopen(run: RunDirectory, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Let a run that is done to a shorter end count as unfinished."""
+    status = read_raw_status(run.status)
+    has_new_end = any(before["trainer"].get(key) != now["trainer"].get(key) for key in LENGTHS)
+    if status is not None and status.state == "completed" and has_new_end:
+        write_status(run.status, replace(status, state="queued"))
 
 
 @dataclass(frozen=True)

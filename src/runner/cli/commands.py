@@ -64,11 +64,18 @@ def resume(directory: Path, overrides: tuple[str, ...], step: int | None) -> int
         from runner.cli.sweeps.resume import resume_sweep
 
         return resume_sweep(directory, overrides)
+    from runner.run.directory import RunDirectory
+
+    if step is None and RunDirectory(directory).slurm.exists():
+        from runner.cli.cluster_run import resume_there
+
+        if resume_there(directory, overrides):
+            return 0
     from runner.config.frozen import load_frozen
     from runner.config.validate import validate
     from runner.job.job import run_job
-    from runner.run.directory import RunDirectory
 
+    overrides = tuple(text for text in overrides if not text.startswith("hydra/launcher="))
     cfg = load_frozen(RunDirectory(directory).config, overrides)
     if "model" not in cfg:
         raise RunError(

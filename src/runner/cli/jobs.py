@@ -8,9 +8,10 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from runner.cli.ranks import agreed_stamp, is_terminal_mine
+from runner.cli.sweeps.launcher_node import is_of_cluster
 from runner.config import resolvers
 from runner.config.locate import make_user_code_importable
 from runner.errors import ConfigError, DataError, RunnerError
@@ -76,11 +77,34 @@ def _run_one(cfg: DictConfig, *, overrides: list[str], command: list[str]) -> fl
         directory = beside(directory)
     try:
         threads = threads_of_run(RunDirectory(directory).config)
-        config = validate(cfg, choices=dict(hydra_cfg.runtime.choices), threads=threads)
+        choices = dict(hydra_cfg.runtime.choices)
+        config = validate(cfg, choices=choices, threads=threads)
+        if hydra_cfg.mode == RunMode.RUN and is_of_cluster(hydra_cfg.launcher):
+            return _run_on_cluster(cfg, directory, overrides=overrides, command=command)
         return run_job(config, directory, overrides=overrides, command=command)
     except (ConfigError, DataError):
         _remove_if_empty(directory, directory.parent)
         raise
+
+
+def _run_on_cluster(
+    cfg: DictConfig, directory: Path, *, overrides: list[str], command: list[str]
+) -> float | None:
+    from runner.cli.cluster_run import ClusterRun
+    from runner.cli.sweeps.plan import options_of
+    from runner.config.frozen import freeze_open
+
+    hydra_cfg = HydraConfig.get()
+    launcher = OmegaConf.to_container(hydra_cfg.launcher, resolve=True)
+    assert isinstance(launcher, dict)
+    run = ClusterRun(
+        directory=directory,
+        config=freeze_open(cfg),
+        launcher={str(key): value for key, value in launcher.items()},
+        overrides=overrides,
+        command=command,
+    )
+    return run.submit(dict(hydra_cfg.runtime.choices), options_of(cfg))
 
 
 def beside(directory: Path) -> Path:

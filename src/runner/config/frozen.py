@@ -50,6 +50,15 @@ def from_frozen(frozen: Mapping[str, Any]) -> DictConfig:
     return cfg
 
 
+def with_layout(frozen: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return a frozen config, changed by `overrides` of layout keys; ConfigError for other keys."""
+    if not overrides:
+        return dict(frozen)
+    cfg = from_frozen(frozen)
+    apply_layout_overrides(cfg, overrides)
+    return freeze_open(cfg)
+
+
 def load_frozen(path: Path, overrides: Sequence[str] = ()) -> DictConfig:
     """Return the config written at `path`, changed by `overrides` of layout keys.
 

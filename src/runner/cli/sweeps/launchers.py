@@ -1,7 +1,5 @@
 """The node `hydra.launcher` of each launcher of ours, and the pool that it describes."""
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -85,7 +83,7 @@ class SlurmLauncherOptions:
             array_parallelism=self.array_parallelism,
             most=(self.array_parallelism or _SEARCHES_AT_ONCE) if home.is_search else None,
             warning_seconds=int(_seconds(self.warning) or 0),
-            path=tuple(os.path.abspath(entry) for entry in sys.path),  # noqa: PTH100 - "" is here
+            snapshot_code=self.snapshot_code,
         )
         return SlurmPool(setup, home)
 

@@ -7,22 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
-from hydra.plugins.config_source import ConfigLoadError
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
-from runner.cli.check import CheckWorks, checking_pool, is_of_cluster
+from runner.cli.check import CheckWorks, checking_pool
 from runner.cli.sweeps.jobs import Performer, has_pool, jobs_on_cluster, open_pooled
+from runner.cli.sweeps.launcher_node import changed_launcher, is_of_cluster
 from runner.cli.sweeps.plan import Plan, plan_of
 from runner.cli.sweeps.start import held, start_sweep
 from runner.cli.train import train
-from runner.config.frozen import freeze_open, from_frozen
+from runner.config.frozen import with_layout
 from runner.config.locate import make_user_code_importable, put_config_dir_first
 from runner.config.options import SweepOptions
 from runner.config.overrides import apply_value, parse_override, quoted
-from runner.config.resume import apply_layout_overrides
 from runner.config.validate import read_options
 from runner.errors import ConfigError, RunError
 from runner.run.status import Status, read_raw_status, read_status, write_status
@@ -35,8 +32,6 @@ from runner.sweeps.opening import LENGTH_KEYS
 from runner.sweeps.pool import Home
 from runner.sweeps.record import SweepRecord, read_record, write_record
 
-_LAUNCHER = "hydra/launcher="
-_OF_SWEEP = ("sweep.", "hydra.launcher.", _LAUNCHER)
 _LOCAL = {"_target_": "hydra_plugins.runner_launchers.LocalLauncher"}
 
 
@@ -55,9 +50,7 @@ def resume_sweep(path: Path, overrides: Sequence[str]) -> int:
     command = ["python", "-m", "runner", "resume", str(path), *overrides]
     if record.kind != "grid":
         return _resume_search(directory, record, overrides)
-    mine = [text for text in overrides if text.startswith(_OF_SWEEP)]
-    layout = [text for text in overrides if text not in mine]
-    _change_options(record, mine)
+    layout = _change_options(record, overrides)
     _check_launcher(record.launcher)
     plan = _plan(directory, record, layout)
     start_sweep(plan, partial(_open, node=record.launcher, command=command), command=command)
@@ -103,12 +96,12 @@ def _plan(directory: SweepDirectory, record: SweepRecord, layout: Sequence[str])
     if layout and options.check == "none":
         options = replace(options, check="config")  # what is wrong must not be written down
     is_longer = any(parse_override(text).key_or_group in LENGTH_KEYS for text in layout)
-    wanted = [replace(run, config=_with_layout(run.config, layout)) for run in runs]
+    wanted = [replace(run, config=with_layout(run.config, layout)) for run in runs]
     for run, there in zip(wanted, runs, strict=True):
         status = read_status(directory.job(run.number))
         if status is not None and status.state == "completed":
             _check_longer(there.config, run.config, directory)
-    record.base = _with_layout(record.base, layout)
+    record.base = with_layout(record.base, layout)
     return plan_of(
         directory,
         record,
@@ -161,41 +154,21 @@ def _reopen(directory: SweepDirectory, starting: Sequence[PlannedRun]) -> None:
             write_status(path, replace(status, state="queued"))
 
 
-def _with_layout(frozen: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    if not overrides:
-        return dict(frozen)
-    cfg = from_frozen(frozen)
-    apply_layout_overrides(cfg, overrides)
-    return freeze_open(cfg)
-
-
-def _change_options(record: SweepRecord, overrides: Sequence[str]) -> None:
-    """Change what the record says of sweep and launcher; ConfigError for keys they do not have."""
-    chosen = [text for text in overrides if text.startswith(_LAUNCHER)]
-    overrides = [text for text in overrides if text not in chosen]
-    launcher = _launcher_called(chosen[-1]) if chosen else record.launcher
+def _change_options(record: SweepRecord, overrides: Sequence[str]) -> list[str]:
+    """Change what the record says of sweep and launcher; return the other overrides."""
+    launcher = record.launcher
     if not has_pool(get_class(launcher["_target_"])):  # composed its jobs itself: not possible here
         launcher = _LOCAL
-    cfg = OmegaConf.create({"sweep": record.options, "hydra": {"launcher": launcher}})
+    record.launcher, rest = changed_launcher(launcher, overrides)
+    mine = [text for text in rest if text.startswith("sweep.")]
+    cfg = OmegaConf.create({"sweep": record.options})
     OmegaConf.set_struct(cfg, True)
-    for text in overrides:
+    for text in mine:
         apply_value(cfg, parse_override(text))
-    plain = OmegaConf.to_container(cfg)
+    plain = OmegaConf.to_container(cfg.sweep)
     assert isinstance(plain, dict)
-    record.options, record.launcher = plain["sweep"], plain["hydra"]["launcher"]
-
-
-def _launcher_called(override: str) -> dict[str, Any]:
-    """Return the node of the launcher that `override` (hydra/launcher=local) names."""
-    name = override.removeprefix(_LAUNCHER)
-    Plugins.instance()  # they register them
-    try:
-        node = ConfigStore.instance().load(f"hydra/launcher/{name}.yaml").node
-    except ConfigLoadError as error:
-        raise ConfigError(f"{override}: there is no launcher of this name") from error
-    plain = OmegaConf.to_container(node)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    record.options = {str(key): value for key, value in plain.items()}
+    return [text for text in rest if text not in mine]
 
 
 @contextmanager

@@ -15,10 +15,11 @@ from typing import Any
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from runner.cli.check import CheckWorks, is_of_cluster
+from runner.cli.check import CheckWorks
 from runner.cli.status import print_sweep
 from runner.cli.sweeps.console import SweepConsole
 from runner.cli.sweeps.jobs import Performer, jobs_on_cluster, open_performer
+from runner.cli.sweeps.launcher_node import is_of_cluster
 from runner.cli.sweeps.mirror import Mirror
 from runner.cli.sweeps.plan import (
     Plan,

@@ -8,7 +8,6 @@ take them over, from any machine where the cluster's commands work.
 """
 
 import re
-import shlex
 import signal
 import sys
 import time
@@ -16,14 +15,17 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RunError
+from runner.sweeps.codebase.snapshot import take_snapshot
+from runner.sweeps.codebase.submitted import SubmittedCode, leave_code
 from runner.sweeps.pool import Ended, Home, Limits, RunOfJob, Whereabouts, Work
 from runner.sweeps.slurm.aftermath import teardown_lines
 from runner.sweeps.slurm.book import JobBook
-from runner.sweeps.slurm.cluster import Cluster
+from runner.sweeps.slurm.cluster import max_array_size
 from runner.sweeps.slurm.queue import QueuedJob, QueueUnavailable, read_queue, run_slurm
 from runner.sweeps.slurm.resources import Resources, resources_of
 from runner.sweeps.slurm.submission import QueueFullError, Submission
@@ -45,9 +47,7 @@ class SlurmSetup:
     array_parallelism: int | None = None  # jobs of an array at once
     most: int | None = None  # jobs on the cluster at once; None: all
     warning_seconds: int = 120  # before the time limit
-    environment: tuple[tuple[str, str], ...] = ()  # of the jobs, set before Python starts
-    path: tuple[str, ...] = ()  # sys.path of the jobs
-    python: str | None = None  # the command that starts Python there; None: this one
+    snapshot_code: bool = False  # jobs run a copy of the code as it is at their submission
 
 
 @dataclass(kw_only=True)
@@ -73,7 +73,6 @@ class SlurmPool:
         self._name = re.sub(r"[^\w.+-]", "_", home.name)  # as squeue shows it
         self._folder = home.folder.absolute()
         self._book = JobBook(home.book)
-        self._cluster = Cluster()
         self._new: list[_New] = []
         self._jobs: dict[int, _Job] = {}
         self._next_look = 0.0
@@ -126,7 +125,7 @@ class SlurmPool:
 
         job = SlurmWork(
             work=cloudpickle.dumps(work),
-            path=self._setup.path,
+            path=self._code.path_for(sys.path),
             log=log.absolute(),
             run=None if run is None else run.directory.absolute(),
             retries=self._setup.retries,
@@ -164,6 +163,12 @@ class SlurmPool:
     def close(self) -> None:
         """Leave the jobs alone."""
 
+    @cached_property
+    def _code(self) -> SubmittedCode:
+        """The code that jobs of this process run; it is looked at when the first is submitted."""
+        keep = take_snapshot if self._setup.snapshot_code else leave_code
+        return keep(self._folder)
+
     def _drop(self, number: int) -> None:
         self._new = [new for new in self._new if new.number != number]
 
@@ -172,7 +177,7 @@ class SlurmPool:
         if not self._new or time.monotonic() < self._full_until:
             return
         for resources, group in _grouped(self._new):
-            for chunk in _chunks(group, self._cluster.max_array_size()):
+            for chunk in _chunks(group, max_array_size()):
                 if not self._send_some(resources, chunk):
                     self._full_until = time.monotonic() + _FULL_SECONDS
                     return
@@ -185,7 +190,7 @@ class SlurmPool:
             folder=self._folder,
             name=name,
             parameters=self._parameters(resources, len(chunk)),
-            python=self._setup.python,
+            python=self._code.python,
         )
         self._book.submitting(name, [new.number for new in chunk])
         try:
@@ -211,12 +216,12 @@ class SlurmPool:
     def _parameters(self, resources: Resources, count: int) -> dict[str, object]:
         """Return what submitit is to ask for: for `count` jobs with the same resources."""
         setup = self._setup
-        parameters = resources.parameters(self._cluster, warning_seconds=setup.warning_seconds)
-        exports = [f"export {key}={shlex.quote(value)}" for key, value in setup.environment]
+        parameters = resources.parameters(warning_seconds=setup.warning_seconds)
+        own_lines = parameters.get("setup") or []
         return {
             **parameters,
-            "setup": [*(parameters.get("setup") or []), *exports],
-            "teardown": teardown_lines(setup.python or shlex.quote(sys.executable), self._folder),
+            "setup": [*own_lines, *self._code.setup_lines(sys.path)],
+            "teardown": teardown_lines(self._code.python, self._folder),
             "array_parallelism": setup.array_parallelism or count,
         }
 
@@ -275,9 +280,7 @@ def cancel_jobs(ids: Sequence[str]) -> None:
 
 def cancel_by_name(name: str) -> None:
     """Cancel the user's jobs of this name."""
-    subprocess.run(
-        ["scancel", "--me", "--name", name], capture_output=True, timeout=60, check=False
-    )
+    _scancel("--me", "--name", name)
 
 
 def _scancel(*arguments: str) -> None:
