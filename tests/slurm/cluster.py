@@ -35,7 +35,7 @@ class SlurmCluster:
 
     def node_up(self, name: str) -> None:
         self._script("node-up", name)
-        wait_until(lambda: self.node_states()[name] in ("idle", "mixed", "allocated"), seconds=20)
+        wait_until(lambda: self.node_states()[name] in ("idle", "mixed", "allocated"), seconds=60)
 
     def call(self, *command: str) -> str:
         """Run a command of Slurm's on this cluster and return what it printed."""
@@ -61,7 +61,7 @@ class SlurmCluster:
         lines = self.call("sinfo", "-h", "-N", "-p", "low", "-o", "%N %T").splitlines()
         return dict(line.split() for line in lines)
 
-    def wait_for(self, job_id: str, *states: str, seconds: float = 30) -> None:
+    def wait_for(self, job_id: str, *states: str, seconds: float = 60) -> None:
         wait_until(lambda: self.squeue().get(job_id) in states, seconds=seconds)
 
     def clear(self) -> None:
@@ -73,7 +73,7 @@ class SlurmCluster:
         for name, state in self.node_states().items():
             if state not in ("idle", "mixed", "allocated", "completing"):
                 self.node_up(name)
-        wait_until(lambda: set(self.node_states().values()) == {"idle"}, seconds=30)
+        wait_until(lambda: set(self.node_states().values()) == {"idle"}, seconds=60)
 
     def _script(self, *arguments: str) -> str:
         return _output(self._run(str(SCRIPT), *arguments, "--home", str(self.home)))

@@ -44,7 +44,7 @@ def words_in(file: Path) -> list[str]:
 
 
 def wait_for_words(file: Path, count: int) -> list[str]:
-    wait_until(lambda: len(words_in(file)) >= count, seconds=30)
+    wait_until(lambda: len(words_in(file)) >= count, seconds=60)
     return words_in(file)
 
 
@@ -138,7 +138,7 @@ def test_with_accounting_sacct_tells_how_a_job_ended(
     job = cluster.submit("exit 3")
     cluster.wait_for(job, "FAILED")
     fields = ("sacct", "-n", "-X", "-P", "-j", job, "-o", "JobID,State,ExitCode")
-    wait_until(lambda: cluster.call(*fields).strip() == f"{job}|FAILED|3:0", seconds=20)
+    wait_until(lambda: cluster.call(*fields).strip() == f"{job}|FAILED|3:0", seconds=60)
 
 
 def test_stop_ends_its_own_cluster_whole_and_no_other(
