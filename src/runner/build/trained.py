@@ -1,11 +1,33 @@
 """Find what was trained: which checkpoint of a run is its result."""
 
 from contextlib import suppress
+from pathlib import Path
 
-from runner.checkpoint.manifest import committed_steps, step_path, verified_manifest
+from runner.checkpoint.manifest import (
+    committed_steps,
+    read_manifest,
+    step_path,
+    verified_manifest,
+    weight_names,
+)
 from runner.errors import CheckpointError
 from runner.run.directory import RunDirectory
-from runner.run.status import read_status
+from runner.run.status import read_raw_status, read_status
+
+
+def final_model(directory: RunDirectory) -> list[Path]:
+    """Return the files of the trained model: config and weights, the folder of a preprocessor.
+
+    Of a run that has not completed, or has no checkpoints, none.
+    """
+    status = read_raw_status(directory.status)
+    is_trained = status is not None and status.state == "completed"
+    if not is_trained or not committed_steps(directory.checkpoints):
+        return []
+    checkpoint = step_path(directory.checkpoints, trained_step(directory))
+    weights = [checkpoint / name for name in weight_names(read_manifest(checkpoint))]
+    preprocessor = [directory.preprocessor] if directory.preprocessor.exists() else []
+    return [directory.config, *weights, *preprocessor]
 
 
 def trained_step(directory: RunDirectory, step: int | None = None) -> int:

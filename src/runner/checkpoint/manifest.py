@@ -14,6 +14,8 @@ from runner.errors import CheckpointError
 from runner.files import write_json_atomically
 
 NAME = "manifest.json"
+MODEL_FILES = ("model.", "model-")  # one file, or several and their index
+AVERAGE_FILES = ("average.", "average-")
 FORMAT_VERSION = 2  # 1 had no averaged weights
 _READ_BYTES = 4 << 20  # at once: few, large pieces leave the training thread its time
 _STEP = re.compile(r"step_(\d{8,})")
@@ -49,6 +51,12 @@ def step_folders(root: Path) -> list[int]:
 def committed_steps(root: Path) -> list[int]:
     """Return the steps whose directory in `root` has a manifest, oldest first; checks no file."""
     return [step for step in step_folders(root) if (step_path(root, step) / NAME).is_file()]
+
+
+def weight_names(manifest: Manifest) -> list[str]:
+    """Return the files with the weights to use, the averaged ones if any; none if in parts."""
+    of_average = sorted(name for name in manifest.files if name.startswith(AVERAGE_FILES))
+    return of_average or sorted(name for name in manifest.files if name.startswith(MODEL_FILES))
 
 
 def step_path(root: Path, step: int) -> Path:

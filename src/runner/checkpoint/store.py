@@ -31,6 +31,7 @@ from runner.checkpoint.manifest import (
     step_folders,
     step_path,
     verified_manifest,
+    weight_names,
     write_manifest,
 )
 from runner.checkpoint.sharded_writer import FOLDER
@@ -45,7 +46,7 @@ from runner.checkpoint.snapshot_files import (
     write_snapshot,
 )
 from runner.checkpoint.spread import optimizer_state_parts
-from runner.checkpoint.weights import load_weights, read_tensors, weight_files
+from runner.checkpoint.weights import load_weights, read_tensors
 from runner.errors import CheckpointError
 from runner.files import sync_directory
 
@@ -207,11 +208,7 @@ class CheckpointStore:
 
     def weight_files(self, step: int) -> list[Path]:
         """Return the files with the weights to use, of `step`; none if they are in parts."""
-        if (self.path_of(step) / FOLDER).is_dir():
-            return []
-        if _has_average(self.manifest(step)):
-            return weight_files(self.path_of(step), stem=AVERAGE)
-        return weight_files(self.path_of(step))
+        return [self.path_of(step) / name for name in weight_names(self.manifest(step))]
 
     def manifest(self, step: int) -> Manifest:
         """Return the manifest of `step`, or raise CheckpointError."""

@@ -244,6 +244,30 @@ def status(directory: Path, only_failed: bool, as_json: bool) -> None:
     show(directory, as_json=as_json, only_failed=only_failed)
 
 
+@_commands.command(short_help=COMMANDS["sync"])
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    metavar="PATH...",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "--to",
+    metavar="URI",
+    help="Another MLflow server or store, such as http://server:5000 or sqlite:///all.db.",
+)
+def sync(paths: tuple[Path, ...], to: str | None) -> None:
+    """Deliver to the trackers what the runs and sweeps in PATH have logged and not delivered.
+
+    PATH is a run, a sweep, or a folder above them. Each value arrives once, however often this is
+    called. Exit code 1 when a server did not take all: another call goes on from there.
+    """
+    from runner.cli.sync import sync as deliver
+
+    deliver(paths, to=to)
+
+
 @_commands.command(short_help=COMMANDS["report"])
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def report(directory: Path) -> None:

@@ -74,8 +74,7 @@ class Hand:
 
     def close(self) -> None:
         """End the workers that load data."""
-        for loader in self._parts.loaders.values():
-            loader.close()
+        self._parts.close_loaders()
 
     def _update(self, micro_batches: list[MicroBatch]) -> int:
         self._parts.model.train()

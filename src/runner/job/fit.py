@@ -13,9 +13,7 @@ from pathlib import Path
 
 import torch
 
-from runner.build.trained import trained_step
-from runner.checkpoint.manifest import committed_steps
-from runner.checkpoint.store import CheckpointStore
+from runner.build.trained import final_model
 from runner.config.duration import Duration, seconds_of
 from runner.data.preprocessor import save_preprocessor
 from runner.errors import ConfigError, DataError, Interrupted, RunError, RunnerError
@@ -31,12 +29,13 @@ from runner.job.place import Place
 from runner.run.bystander import Bystander
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription, Session, open_session
-from runner.run.status import Status, read_raw_status
+from runner.run.status import read_raw_status
 from runner.runtime.garbage import old_objects_left_alone
 from runner.runtime.ranks import Ranks, joined, tells_of_another_rank
 from runner.runtime.seeds import mix, seed_everything
 from runner.runtime.signals import StopRequests
 from runner.runtime.watchdog import Watchdog, patience_seconds
+from runner.sweeps.directory import sweep_around
 from runner.trackers.tracker import TrackedRun, Tracker
 from runner.training.loop import TrainingLoop
 from runner.training.parts import Parts
@@ -260,6 +259,7 @@ def _start_trackers(job: Job, session: Session) -> list[Tracker]:
             settings=nodes.get(name) or {},
             tags={"runner.id": session.id},
             delivered_to=job.delivered_to,
+            sweep=sweep_around(job.directory),
         )
         tracker.start(run)
     return list(job.trackers.values())
@@ -270,14 +270,4 @@ def _finish_trackers(trackers: list[Tracker], directory: RunDirectory) -> None:
     if status is None:
         return
     for tracker in trackers:
-        tracker.finish(status.state, _final_model(directory, status))
-
-
-def _final_model(directory: RunDirectory, status: Status) -> list[Path]:
-    """Return the files of the trained model: config and weights, the folder of a preprocessor."""
-    if status.state != "completed" or not committed_steps(directory.checkpoints):
-        return []
-    step = trained_step(directory)
-    weights = CheckpointStore(directory.checkpoints).weight_files(step)
-    preprocessor = [directory.preprocessor] if directory.preprocessor.exists() else []
-    return [directory.config, *weights, *preprocessor]
+        tracker.finish(status.state, final_model(directory))

@@ -47,6 +47,12 @@ class SweepDirectory:
         return RunDirectory(self.path / str(number))
 
 
+def sweep_around(directory: RunDirectory) -> RunDirectory | None:
+    """Return the directory of the sweep that a run belongs to, None for a run of its own."""
+    above = directory.path.absolute().parent
+    return RunDirectory(above) if is_sweep(above) else None
+
+
 def is_sweep(path: Path) -> bool:
     """Return whether `path` is the directory of a sweep."""
     return SweepDirectory(path).record.is_file()

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from runner.files import write_json_atomically
 from runner.run.journal import Row
-from runner.trackers.journal_tail import begins_a_line, has_more, read_rows
+from runner.trackers.journal_tail import begins_a_line, count_rows, has_more, read_rows
 from runner.trackers.tracker import TrackedRun
 
 MARK_VERSION = 1
@@ -63,7 +63,18 @@ class Follower:
         self._journal = run.directory.journal
         self.mark_path = run.directory.tracker(run.tracker)
         self._offset = 0
+        self._state: str | None = None  # how the run ended, once told
         self._sink: Sink | None = None
+
+    def standing(self, state: str) -> tuple[int, int, bool]:
+        """Return how many rows are there and how many not, and whether the sink has all.
+
+        That is, of a run that ended in this `state`, the end too. It opens nothing.
+        """
+        mark, total = self._valid_mark(), count_rows(self._journal)
+        lacking = total if mark is None else count_rows(self._journal, offset=mark["offset"])
+        is_told = mark is not None and (state == "running" or mark.get("state") == state)
+        return total - lacking, lacking, is_told and lacking == 0
 
     def has_news(self) -> bool:
         """Tell whether there is something to deliver; one look at the file."""
@@ -78,7 +89,7 @@ class Follower:
                 return
             _sync(self._journal)  # else the sink has what a power loss takes from the journal
             sink.write(rows)
-            self._offset = offset
+            self._offset, self._state = offset, None
             self._save_mark(sink)
 
     def deliver_all(self, state: str) -> None:
@@ -86,6 +97,7 @@ class Follower:
         self.deliver_rows()
         sink = self._opened()
         sink.close(state)
+        self._state = state
         self._save_mark(sink)
 
     def _opened(self) -> Sink:
@@ -97,22 +109,27 @@ class Follower:
         return self._sink
 
     def _read_mark(self) -> tuple[int, Mapping[str, Any] | None]:
+        mark = self._valid_mark()
+        return (0, None) if mark is None else (mark["offset"], mark["sink"])
+
+    def _valid_mark(self) -> dict[str, Any] | None:
         try:
             mark = json.loads(self.mark_path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return 0, None
+            return None
         if mark.get("version") != MARK_VERSION or mark.get("target") != self._target:
-            return 0, None
+            return None
         if not begins_a_line(self._journal, offset=mark["offset"]):
             _log.warning("trackers.%s: the journal has lost its end: all again", self._run.tracker)
-            return 0, None
-        return mark["offset"], mark["sink"]
+            return None
+        return mark
 
     def _save_mark(self, sink: Sink) -> None:
         mark = {
             "version": MARK_VERSION,
             "target": self._target,
             "offset": self._offset,
+            "state": self._state,
             "sink": sink.state_dict(),
         }
         write_json_atomically(self.mark_path, mark)

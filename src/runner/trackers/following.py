@@ -9,8 +9,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.run.lease import kept_free
 from runner.trackers.follower import Follower, OpenSink
-from runner.trackers.tracker import TrackedRun
+from runner.trackers.tracker import Synced, TrackedRun
 
 POLL_SECONDS = 2.0
 MAX_PAUSE_SECONDS = 30.0  # after failures
@@ -32,14 +33,35 @@ class FollowingTracker:
 
     def start(self, run: TrackedRun) -> None:
         """Begin to feed the sink."""
-        follower = Follower(run, self._open_sink, target=self._target)
-        self._feeding = _Feeding(follower, name=run.tracker)
+        self._feeding = _Feeding(self._follower(run), name=run.tracker)
 
     def finish(self, state: str, model_files: Sequence[Path] = ()) -> None:  # noqa: ARG002
         """Deliver the rest; waits at most SECONDS_AT_END."""
         if self._feeding is not None:
             self._feeding.finish(state)
             self._feeding = None
+
+    def place(self, run: TrackedRun) -> str:
+        """Return how the user calls it: see LateTracker."""
+        return f"trackers.{run.tracker}"
+
+    def sync(self, run: TrackedRun, state: str, model_files: Sequence[Path] = ()) -> Synced:  # noqa: ARG002
+        """Deliver what a job left undone, of a run that is over: see LateTracker.
+
+        Raises what a disk does.
+        """
+        follower, place = self._follower(run), self.place(run)
+        there, lacking, has_all = follower.standing(state)
+        if has_all:
+            return Synced(place=place, there=there)
+        with kept_free(run.directory.lease) as is_over:
+            if not is_over:
+                return Synced(place=place, there=there, note="the run goes on and feeds it")
+            follower.deliver_all(state)
+        return Synced(place=place, there=there, new=lacking, has_told=True)
+
+    def _follower(self, run: TrackedRun) -> Follower:
+        return Follower(run, self._open_sink, target=self._target)
 
 
 class _Feeding:

@@ -54,3 +54,8 @@ class Agreement:
             raise RunError(self._abandoned)
         if self._received is not None:
             raise Interrupted(self._received)
+
+    def look_and_obey(self) -> None:
+        """Hear all ranks, and raise what ends the job where nothing is to be saved before."""
+        self.look()
+        self.obey()

@@ -24,41 +24,32 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 
-from runner.checkpoint.store import CheckpointStore
 from runner.config.duration import parse_optional
-from runner.config.size import parse_optional_size
 from runner.data.data import in_split
 from runner.data.epoch import MicroBatch
 from runner.errors import Interrupted, WorkerError
 from runner.files import write_json_atomically
-from runner.optim.optimizers import by_name
-from runner.protocols import Stateful
 from runner.run.directory import RunDirectory
-from runner.run.journal import Journal, Row
+from runner.run.journal import Journal
 from runner.runtime.signals import StopRequests
 from runner.training.agreement import Agreement
 from runner.training.averages import Averages
-from runner.training.best import Best
 from runner.training.cadence import is_due
-from runner.training.callback import Fit
 from runner.training.evaluation import Evaluator
-from runner.training.events import Events
 from runner.training.health import Health
 from runner.training.keeping import Keeping
-from runner.training.limits import Limits
-from runner.training.newest import NewestValues
 from runner.training.parts import Parts
 from runner.training.position import TrainingData
 from runner.training.progress import Progress
-from runner.training.recorder import Recorder
-from runner.training.restoring import CALLBACK_PREFIX
+from runner.training.reporting import Reporting
 from runner.training.result import Result
-from runner.training.saving import Saver
+from runner.training.saved_state import saver_for
 from runner.training.scores import Scores
 from runner.training.speed import Speedometer
 from runner.training.stage import Stage
 from runner.training.steps import step_for
-from runner.training.window import Rows, Window
+from runner.training.testing import tested
+from runner.training.window import Rows
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +66,7 @@ class TrainingLoop:
         stop: StopRequests,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        trainer, checkpoint = parts.options.trainer, parts.options.checkpoint
+        trainer = parts.options.trainer
         self._parts = parts
         self._directory = directory
         self._options = trainer
@@ -83,15 +74,7 @@ class TrainingLoop:
         self._agreement = Agreement(parts.ranks, stop)
         self._progress = Progress(batches_per_epoch=parts.loaders["train"].num_batches)
         self._averages = Averages(parts.ranks, finite_only=trainer.on_nonfinite == "skip")
-        self._best = Best(
-            trainer.best_mode,
-            min_improvement=trainer.min_improvement,
-            keep=checkpoint.keep_best,
-        )
-        self._limits = Limits(trainer)
-        self._scores = Scores(
-            trainer, checkpoint, best=self._best, limits=self._limits, progress=self._progress
-        )
+        self._scores = Scores(parts.options, self._progress, pruning=parts.pruning)
         self._can_evaluate = bool(in_split(parts.loaders, "evaluation"))
         self._evaluate_every = parse_optional(
             trainer.evaluate_every if self._can_evaluate else None
@@ -101,17 +84,18 @@ class TrainingLoop:
         self._step = step_for(
             parts, self._averages, speed=self._speed, between=self._between_batches
         )
-        self._recorder = Recorder(journal, self._progress, self._on_row)
-        self._fit = self._fit_of(directory)
-        self._events = Events(parts.callbacks, self._fit)
-        self._newest = NewestValues(is_wanted=self._events.has_listeners("on_epoch_end"))
-        self._window = Window(
-            self._averages,
-            self._speed,
-            by_name(parts.optimizer),
-            self._recorder,
-            every_steps=trainer.log_every_steps,
+        reporting = Reporting(
+            parts,
+            directory=directory,
+            journal=journal,
+            progress=self._progress,
+            averages=self._averages,
+            speed=self._speed,
+            best=self._scores.best,
         )
+        self._recorder, self._window = reporting.recorder, reporting.window
+        self._events, self._fit = reporting.events, reporting.fit
+        self._newest = reporting.newest
         self._evaluator = Evaluator(
             parts,
             recorder=self._recorder,
@@ -120,25 +104,21 @@ class TrainingLoop:
             beat=beat,
         )
         self._health = Health(parts, self._averages)
-        self._saver = Saver(
-            CheckpointStore(
-                directory.checkpoints,
-                max_shard_bytes=parse_optional_size(checkpoint.max_shard_size),
-            ),
-            model=parts.model,
-            average=parts.average.copy,
-            state=self._state(),
-            rank_state={"averages": self._averages, "data": self._data},
-            identity={"seed": parts.options.seed, "data": parts.data_fingerprint},
-            best=self._best,
-            options=checkpoint,
-            ranks=parts.ranks,
+        self._saver = saver_for(
+            parts,
+            directory,
+            progress=self._progress,
+            data=self._data,
+            averages=self._averages,
+            step=self._step,
+            health=self._health,
+            best=self._scores.best,
             sync_journal=self._recorder.sync,
             beat=beat,
         )
         self._keeping = Keeping(
             self._saver,
-            checkpoint,
+            parts.options.checkpoint,
             health=self._health,
             progress=self._progress,
             agreement=self._agreement,
@@ -146,19 +126,18 @@ class TrainingLoop:
             ranks=parts.ranks,
         )
         self._restored_step: int | None = None
-        self._is_pruned = False
         self._test_values: dict[str, float] = {}
-        self._evaluation_values: dict[str, float] = {}
 
     @property
     def result(self) -> Result:
         """Return what has come of the training so far."""
+        scores = self._scores
         return Result(
             step=self._progress.step,
-            score=self._best.score,
-            best_step=self._best.step,
-            is_pruned=self._is_pruned,
-            evaluation=self._evaluation_values,
+            score=scores.best.score,
+            best_step=scores.best.step,
+            is_pruned=scores.is_pruned,
+            evaluation=scores.evaluation,
             test=self._test_values,
         )
 
@@ -167,10 +146,14 @@ class TrainingLoop:
         self._restored_step = self._saver.restore()
         self._health.begin_at(self._progress.step)
         self._newest.read(self._directory.journal, until_step=self._progress.step)
-        if self._restored_step is None and self._recorder.has_rows:
+        if self._restored_step is not None:
+            return
+        if self._recorder.has_rows:
             _log.warning("no checkpoint is there: training starts again from step 0")
-        if self._restored_step is None:
-            self._load_first_weights()
+        parts = self._parts
+        taken = parts.first_weights.load(parts.model, parts.average.copy)
+        if taken is not None and parts.ranks.is_main:
+            write_json_atomically(self._directory.init_weights, asdict(taken))
 
     def run(self) -> Result:
         """Train until a limit is reached; raise Interrupted, saved, when a stop was asked for."""
@@ -180,11 +163,11 @@ class TrainingLoop:
             self._events.tell("on_fit_start")
             self._begin()
             self._train()
-            if self._is_pruned:
+            if self._scores.is_pruned:
                 self._saver.finish()
             else:
                 self._finish()
-            outcome = "pruned" if self._is_pruned else "completed"
+            outcome = "pruned" if self._scores.is_pruned else "completed"
         except Interrupted:
             outcome = "preempted"
             if self._step.stage is not Stage.WHOLE:
@@ -195,15 +178,9 @@ class TrainingLoop:
             self._keeping.save_after(error)
             raise
         finally:
-            self._close_loaders()
+            self._parts.close_loaders()
             self._events.tell_end(outcome)
         return self.result
-
-    def _load_first_weights(self) -> None:
-        parts = self._parts
-        taken = parts.first_weights.load(parts.model, parts.average.copy)
-        if taken is not None and parts.ranks.is_main:
-            write_json_atomically(self._directory.init_weights, asdict(taken))
 
     def _begin(self) -> None:
         progress = self._progress
@@ -217,7 +194,7 @@ class TrainingLoop:
     def _train(self) -> None:
         progress, speed = self._progress, self._speed
         accumulation = self._options.gradient_accumulation_steps
-        while (reason := self._end()) is None:
+        while (reason := self._scores.end()) is None:
             speed.resume()
             micro_batches = speed.wait(self._take, accumulation)
             samples = self._step(micro_batches, step=progress.step)
@@ -240,13 +217,8 @@ class TrainingLoop:
             self._events.tell("on_step_end")
             self._settle()
         _log.info("training ended step=%d: %s", progress.step, reason)
-        if self._restored_step == progress.step and not self._is_pruned:
+        if self._restored_step == progress.step and not self._scores.is_pruned:
             _log.info("nothing was left to train (%s): a longer run needs a higher limit", reason)
-
-    def _end(self) -> str | None:
-        if self._is_pruned:
-            return "pruned, it falls behind other runs"
-        return self._limits.reached(self._progress, self._best)
 
     def _take(self, count: int) -> list[MicroBatch]:
         try:
@@ -260,8 +232,7 @@ class TrainingLoop:
     def _between_batches(self) -> None:
         """Inside a step that is a whole epoch: a sign of life; a stop, with nothing to save."""
         self._beat()
-        self._agreement.look()
-        self._agreement.obey()
+        self._agreement.look_and_obey()
 
     def _settle(self) -> None:
         """Do what is due at the boundary after a step; after a restart, what was left undone."""
@@ -291,11 +262,9 @@ class TrainingLoop:
         self._saver.wait_for_last(self._progress.step, evaluations=self._progress.evaluations)
         self._tell_of_checkpoints()
         if self._options.test_at_end and in_split(self._parts.loaders, "test"):
-            self._agreement.look()
-            self._agreement.obey()
-            self._test()
-        self._agreement.look()  # saved, or with the best weights loaded: nothing to save
-        self._agreement.obey()
+            self._agreement.look_and_obey()
+            self._test_values = tested(self._parts, self._evaluator, self._saver, self._fit)
+        self._agreement.look_and_obey()  # saved, or with the best weights loaded: nothing to save
 
     def _stop(self) -> None:
         """Save and leave, if a stop was asked for."""
@@ -314,79 +283,20 @@ class TrainingLoop:
             self._keeping.save(planned=False)
             raise
         self._step.stage = Stage.UPDATING
-        self._progress.evaluations += 1
-        self._progress.evaluated_step = self._progress.step
-        self._evaluation_values = values
-        if self._scores.are_worth_saving("evaluation", values):
-            self._progress.wants_save = True
-        score = self._scores.score_in(values)
+        score = self._scores.take_evaluation(values)
         if self._options.schedule_every == "evaluation":
             self._parts.schedule.step(score)
         self._step.stage = Stage.WHOLE
-        if score is not None:
-            self._is_pruned = self._parts.pruning.is_due(
-                self._progress, score, is_last=self._end() is not None
-            )
-
-    def _test(self) -> None:
-        model, average = self._parts.model, self._parts.average.copy
-        step = self._fit.tested_step = self._saver.restore_best_weights()
-        if step is not None:
-            _log.info("testing the weights of step=%d", step)
-        else:
-            _log.info("testing the last weights: no best checkpoint was kept")
-            if average is not None:
-                model.load_state_dict(average.state_dict())
-        self._test_values = self._evaluator.values_of("test", model, step=self._progress.step)
+        self._scores.maybe_prune(score)
 
     def _close_window(self, means: dict[str, float]) -> Rows:
         """Judge the means since the last row; return the rows to record, if any."""
         if not self._health.accepts(means, self._saver, self._progress):
             return {}
         rows = self._window.close(means)
-        if self._scores.are_worth_saving("train", rows["train"]):
-            self._progress.wants_save = True
+        self._scores.take("train", rows["train"])
         return rows
-
-    def _close_loaders(self) -> None:
-        for loader in self._parts.loaders.values():
-            loader.close()
 
     def _tell_of_checkpoints(self) -> None:
         for step in self._saver.committed():
             self._events.tell("on_checkpoint", step)
-
-    def _on_row(self, row: Row) -> None:
-        self._newest.take(row)
-        self._events.tell("on_log", row)
-
-    def _state(self) -> dict[str, Stateful]:
-        parts = self._parts
-        callbacks = {
-            f"{CALLBACK_PREFIX}{name}": callback
-            for name, callback in parts.callbacks.items()
-            if isinstance(callback, Stateful)
-        }
-        return {
-            "progress": self._progress,
-            "optimizer": parts.optimizer,
-            "schedule": parts.schedule,
-            "scaler": parts.precision.scaler,
-            "splitting": self._step.splitting,
-            "health": self._health,
-            "best": self._best,
-            **callbacks,
-        }
-
-    def _fit_of(self, directory: RunDirectory) -> Fit:
-        return Fit(
-            directory=directory,
-            model=self._parts.model,
-            task=self._parts.task,
-            options=self._options,
-            progress=self._progress,
-            planned_steps=self._parts.planned_steps,
-            ranks=self._parts.ranks,
-            best=self._best,
-            record=self._recorder.record_watched,
-        )

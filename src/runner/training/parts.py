@@ -43,3 +43,8 @@ class Parts:
     ranks: Ranks = ALONE
     pruning: Pruning = field(default_factory=NoPruning)
     first_weights: FirstWeights = field(default_factory=OwnWeights)
+
+    def close_loaders(self) -> None:
+        """End the workers that load data."""
+        for loader in self.loaders.values():
+            loader.close()

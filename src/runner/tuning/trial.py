@@ -67,8 +67,7 @@ def unchanged(parts: Parts) -> Iterator[None]:
         finally:
             for part, state in zip(stateful, before, strict=True):
                 part.load_state_dict(state)
-            for loader in parts.loaders.values():
-                loader.close()
+            parts.close_loaders()
 
 
 def trial_parts(config: RunConfig) -> Parts:

@@ -54,7 +54,7 @@ class FakeStore:
 
     def log_summary(self, run_id, summary, *, at_ms): ...
 
-    def set_state(self, run_id, state):
+    def set_state(self, run_id, state, *, at_ms=0):
         self.states[run_id] = state
 
 

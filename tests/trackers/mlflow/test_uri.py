@@ -6,6 +6,7 @@ from runner.errors import ConfigError
 from runner.trackers.mlflow.uri import (
     checked_tracking_uri,
     credentials,
+    hands_over,
     sqlite_file,
     without_credentials,
 )
@@ -54,3 +55,9 @@ def test_a_password_from_the_environment_is_taken(monkeypatch):
 def test_credentials_are_decoded():
     assert credentials("http://me:p%40ss@server") == ("me", "p@ss")
     assert credentials("http://server") is None
+
+
+def test_only_what_is_for_one_machine_is_handed_over():
+    assert hands_over("sqlite:////shared/mlflow.db")
+    for uri in ("http://server:5000", "https://server", "databricks", "postgresql://server/runs"):
+        assert not hands_over(uri)

@@ -46,6 +46,11 @@ _ENDS = {
 class Performer(Protocol):
     """Does the runs of a sweep, and has a place to check them in."""
 
+    @property
+    def watches(self) -> bool:
+        """Return whether it waits for the ends of the jobs."""
+        ...
+
     def lend_pool(self) -> AbstractContextManager[Pool]:
         """Return a pool to check in."""
         ...
@@ -152,7 +157,7 @@ class PooledJobs:
         self._command = tuple(command)
         self._limits = limits
         self._retries = retries
-        self._watches = watches
+        self.watches = watches
 
     def lend_pool(self) -> AbstractContextManager[Pool]:
         """Return the pool itself, or one of this machine for that of a cluster."""
@@ -177,19 +182,34 @@ class PooledJobs:
                 overrides=run.overrides,
                 command=self._command,
                 pruning=source.pruning_of(run),
-                delivered_to=delivered_to,
+                delivered_to=self._handed_over(delivered_to),
             ),
             watcher=watcher,
             retries=self._retries,
             limits=self._limits,
-            watches=self._watches,
+            watches=self.watches,
             cancels=cancels,
         )
         drive.run(stop)
 
+    def _handed_over(self, delivered_to: Mapping[str, str]) -> dict[str, str]:
+        """Return the trackers that the jobs leave to this process.
+
+        Jobs on a cluster deliver to a server themselves, since nobody may be watching them.
+        """
+        from runner.trackers.mlflow.uri import hands_over
+
+        return {
+            written: address
+            for written, address in delivered_to.items()
+            if not self._pool.outlives or hands_over(address)
+        }
+
 
 class ForeignJobs:
     """Does runs through a launcher that is not ours, all at once."""
+
+    watches = True
 
     def __init__(self, launcher: Launcher, config: DictConfig, fixed: Sequence[str]) -> None:
         self._launcher = launcher

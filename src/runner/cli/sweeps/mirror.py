@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from runner.config.frozen import from_frozen
 from runner.config.instantiate import instantiate
@@ -32,16 +33,8 @@ class Mirror(Watcher):
     def __init__(self, directory: SweepDirectory, record: SweepRecord) -> None:
         self._directory = directory
         self._deliveries = [
-            SweepDelivery(
-                tracker,
-                TrackedRun(
-                    directory=RunDirectory(directory.path),
-                    name=record.name,
-                    parameters=record.base,
-                    settings=record.base["trackers"][name],
-                ),
-            )
-            for name, tracker in _trackers(record).items()
+            SweepDelivery(tracker, tracked_sweep(directory, record, name))
+            for name, tracker in mlflow_trackers(record).items()
         ]
 
     @property
@@ -69,11 +62,8 @@ class Mirror(Watcher):
 
     def close(self, state: str, summary: SweepSummary) -> None:
         """Deliver the rest, within a bounded time; what did not arrive is told in a warning."""
-        figures = {f"runs_{state}": float(summary.counts.get(state, 0)) for state in STATES}
-        if (best := summary.best) is not None and best.score is not None:
-            figures |= {"best_score": best.score, "best_run": float(best.number)}
         for delivery in self._deliveries:
-            delivery.close(state, summary=figures, files=[self._directory.report])
+            delivery.close(state, summary=figures_of(summary), files=[self._directory.report])
 
     def _tell_end(self, run: PlannedRun, state: str) -> None:
         for delivery in self._deliveries:
@@ -83,15 +73,38 @@ class Mirror(Watcher):
         return self._directory.job(run.number).path
 
 
-def _trackers(record: SweepRecord) -> dict[str, MLflowTracker]:
+def tracked_sweep(directory: SweepDirectory, record: SweepRecord, name: str) -> TrackedRun:
+    """Return what the tracker `name` is told of a sweep."""
+    return TrackedRun(
+        directory=RunDirectory(directory.path),
+        name=record.name,
+        parameters=record.base,
+        settings=(record.base.get("trackers") or {}).get(name) or {},
+    )
+
+
+def figures_of(summary: SweepSummary) -> dict[str, float]:
+    """Return what is shown as the metrics of a sweep."""
+    figures = {f"runs_{state}": float(summary.counts.get(state, 0)) for state in STATES}
+    if (best := summary.best) is not None and best.score is not None:
+        figures |= {"best_score": best.score, "best_run": float(best.number)}
+    return figures
+
+
+def mlflow_trackers(record: SweepRecord) -> dict[str, MLflowTracker]:
     """Return the trackers of the base config that can deliver a whole sweep, by name."""
-    nodes, _ = resolve(from_frozen({**record.base, "model": None}))
-    found = {}
+    found = {name: built for name, built, _ in trackers_of(record.base)}
+    return {name: each for name, each in found.items() if isinstance(each, MLflowTracker)}
+
+
+def trackers_of(frozen: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    """Return the trackers of a config: name, the tracker or None, and why it cannot be built."""
+    nodes, _ = resolve(from_frozen({**frozen, "model": None}))
+    found: list[tuple[str, Any, str]] = []
     for name, node in (nodes.get("trackers") or {}).items():
         try:
-            tracker = instantiate(node, f"trackers.{name}") if node else None
-        except RunnerError:  # told of the jobs that have it, by their check
-            continue
-        if isinstance(tracker, MLflowTracker):
-            found[name] = tracker
+            if node:
+                found.append((name, instantiate(node, f"trackers.{name}"), ""))
+        except RunnerError as error:  # a sweep leaves it to the check of the jobs that have it
+            found.append((name, None, str(error)))
     return found

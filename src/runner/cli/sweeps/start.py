@@ -192,8 +192,10 @@ def _do(
         over = sum(row.state in _OVER for row in summarize(plan.directory).rows)
         console.expect(source.total, done=over)
     mirror = Mirror(plan.directory, plan.record)
-    mirror.catch_up(ledger.runs)
-    watchers: list[Watcher] = [console, mirror]
+    watchers: list[Watcher] = [console]
+    if jobs.watches:  # else `sync` delivers, or a later start
+        mirror.catch_up(ledger.runs)
+        watchers.append(mirror)
     if plan.options.keep_best is not None:
         watchers.append(Retention(plan.directory, plan.options.keep_best))
     state = "failed"

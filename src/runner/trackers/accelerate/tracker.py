@@ -14,9 +14,10 @@ from typing import Any
 from runner.trackers.accelerate.services import check_service
 from runner.trackers.accelerate.sink import Delivery
 from runner.trackers.delivery.child import DeliveryChild, seconds_at_end
+from runner.trackers.delivery.lock import DeliveryLock
 from runner.trackers.delivery.messages import Ending
 from runner.trackers.delivery.process import start_process
-from runner.trackers.tracker import TrackedRun
+from runner.trackers.tracker import Synced, TrackedRun
 
 _OF_RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _ENVIRONMENT = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
@@ -53,18 +54,7 @@ class AccelerateTracker:
 
     def start(self, run: TrackedRun) -> None:
         """Start the delivery process; takes milliseconds and never fails for a service's sake."""
-        path = run.directory.path.absolute()
-        self._delivery = Delivery(
-            directory=str(path),
-            name=run.name,
-            tracker=run.tracker,
-            log_with=self._log_with,
-            project=self._project or run.name,
-            logging_dir=self._logging_dir or str(path / self._log_with),
-            init_kwargs=self._init_kwargs,
-            parameters=dict(run.parameters),
-            tags=dict(run.tags),
-        )
+        self._delivery = self._delivery_of(run)
         self._child.start()
 
     def finish(self, state: str, model_files: Sequence[Path] = ()) -> None:  # noqa: ARG002
@@ -80,6 +70,48 @@ class AccelerateTracker:
                 seconds,
                 self._problem or _log_of(self._delivery),
             )
+
+    def place(self, run: TrackedRun) -> str:
+        """Return where it shows `run`: see LateTracker."""
+        return f"{self._log_with}, project {self._project or run.name}"
+
+    def sync(self, run: TrackedRun, state: str, model_files: Sequence[Path] = ()) -> Synced:  # noqa: ARG002
+        """Deliver what a job left undone, of a run that is over: see LateTracker."""
+        self._delivery = delivery = self._delivery_of(run)
+        follower, place = delivery.follower(), self.place(run)
+        there, lacking, has_all = follower.standing(state)
+        if has_all:
+            return Synced(place=place, there=there)
+        lock = DeliveryLock(follower.mark_path)
+        if state == "running" or not lock.try_acquire():
+            return Synced(place=place, there=there, note="another process delivers it")
+        lock.release()
+        seconds = self._finish_timeout_seconds
+        has_arrived = self._child.finish(Ending(state=state, seconds=seconds))
+        left = delivery.follower().standing(state)[1]
+        reasons = self._problem or _log_of(delivery)
+        problem = f"{place}, took not all within {seconds:g} s (reasons: {reasons})"
+        return Synced(
+            place=place,
+            there=there,
+            new=lacking - left,
+            has_told=has_arrived,
+            problem="" if has_arrived else problem,
+        )
+
+    def _delivery_of(self, run: TrackedRun) -> Delivery:
+        path = run.directory.path.absolute()
+        return Delivery(
+            directory=str(path),
+            name=run.name,
+            tracker=run.tracker,
+            log_with=self._log_with,
+            project=self._project or run.name,
+            logging_dir=self._logging_dir or str(path / self._log_with),
+            init_kwargs=self._init_kwargs,
+            parameters=dict(run.parameters),
+            tags=dict(run.tags),
+        )
 
     def _launch(self) -> subprocess.Popen[str]:
         assert self._delivery is not None

@@ -15,6 +15,7 @@ class Told:
 
     directory: str
     state: str | None = None
+    handover: dict[str, Any] | None = None  # what to deliver, of a run whose job left no word
 
 
 @dataclass(frozen=True, kw_only=True)

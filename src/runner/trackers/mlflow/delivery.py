@@ -18,6 +18,10 @@ from runner.trackers.mlflow.states import mlflow_state
 from runner.trackers.mlflow.store import MLflowStore, StoredRun
 from runner.trackers.mlflow.uri import without_credentials
 
+PARENT_TAG = "mlflow.parentRunId"
+SWEEP_TAG = "runner.sweep"
+STILL_RUNNING = "running"
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,6 +59,7 @@ class Delivery:
         """Deliver every whole row of the journal that is not there yet."""
         store, run_id = self._open()
         self._check_mark()
+        self._nest()
         if self._mark.offset == 0 and not self._is_empty:
             self._known = store.known_steps(run_id)  # more than the mark counts, perhaps
         while True:
@@ -75,6 +80,8 @@ class Delivery:
     def deliver_all(self, ending: Ending) -> None:
         """Deliver rows, pictures and other files, then tell how the run ended."""
         self.deliver_rows()
+        if ending.state == STILL_RUNNING:
+            return
         store, run_id = self._open()
         for path in sorted(self._directory.plots.glob("*.png")):
             self._deliver_file(store, run_id, path, folder="plots")
@@ -86,7 +93,7 @@ class Delivery:
                 self._deliver_file(store, run_id, path, folder=inner)
         store.log_summary(run_id, ending.summary, at_ms=ending.ended_ms)
         state = mlflow_state(ending.state)
-        store.set_state(run_id, state)
+        store.set_state(run_id, state, at_ms=ending.ended_ms)
         self._mark.state = state
         self._save_mark()
 
@@ -104,6 +111,7 @@ class Delivery:
         found = None if is_new else store.find_run(self._mark)
         run_id = self._create(store) if found is None else self._continue(store, found)
         self._mark.run_id, self._mark.state = run_id, "RUNNING"
+        self._mark.parent = order.tags.get(PARENT_TAG, self._mark.parent)
         self._save_mark()
         self._is_empty = found is None
         if self._directory.config.exists():
@@ -133,6 +141,16 @@ class Delivery:
         store.log(run_id, rows, known=self._known, parameters=self._parameters, tags=self._tags)
         self._parameters, self._tags = {}, {}
         self._is_empty = self._is_empty and not rows
+
+    def _nest(self) -> None:
+        """Show the run below its sweep, once the sweep has an MLflow run there."""
+        if self._order.sweep is None or self._mark.parent is not None:
+            return
+        sweep = RunDirectory(Path(self._order.sweep))
+        parent = MarkFile(sweep.tracker("mlflow")).load(self._address).run_id
+        if parent is not None:
+            self._tags |= {PARENT_TAG: parent, SWEEP_TAG: sweep.path.name}
+            self._mark.parent = parent
 
     def _check_mark(self) -> None:
         """Go back to the journal's start if the mark belongs to one that was longer."""

@@ -6,8 +6,10 @@ first; how it ended the sweep knows from its status. There is never a password i
 """
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from runner.files import write_json_atomically
 from runner.run.directory import RunDirectory
@@ -15,7 +17,7 @@ from runner.trackers.journal_tail import count_rows
 from runner.trackers.mlflow.mark import MarkFile
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.states import mlflow_state
-from runner.trackers.mlflow.uri import without_credentials
+from runner.trackers.mlflow.uri import hands_over, without_credentials
 
 HANDOVER_VERSION = 1
 
@@ -36,15 +38,19 @@ def handover_path(directory: RunDirectory) -> Path:
 
 def write_handover(directory: RunDirectory, handover: Handover) -> None:
     """Replace the handover of a run, without any password."""
-    order = handover.order
-    location = order.artifact_location
+    content = {"version": HANDOVER_VERSION, **asdict(censored(handover))}
+    write_json_atomically(handover_path(directory), content)
+
+
+def censored(handover: Handover) -> Handover:
+    """Return the handover without any password."""
+    order, location = handover.order, handover.order.artifact_location
     order = replace(
         order,
         uri=without_credentials(order.uri),
         artifact_location=None if location is None else without_credentials(location),
     )
-    content = {"version": HANDOVER_VERSION, **asdict(replace(handover, order=order))}
-    write_json_atomically(handover_path(directory), content)
+    return replace(handover, order=order)
 
 
 def read_handover(directory: RunDirectory) -> Handover | None:
@@ -56,7 +62,22 @@ def read_handover(directory: RunDirectory) -> Handover | None:
         return None
     if (version := content.pop("version")) != HANDOVER_VERSION:
         raise ValueError(f"{path} has version {version}, expected {HANDOVER_VERSION}")
+    return handover_of(content)
+
+
+def handover_of(content: Mapping[str, Any]) -> Handover:
+    """Return the handover that `asdict` made plain."""
     return Handover(**{**content, "order": Order(**content["order"])})
+
+
+def stores_of(directories: Iterable[RunDirectory]) -> dict[str, str]:
+    """Return the files to which runs were handed over, each by how the config writes its address.
+
+    A config may write a path that depends on where the user stood when the run began.
+    """
+    handovers = [read_handover(directory) for directory in directories]
+    orders = [handover.order for handover in handovers if handover is not None]
+    return {order.written: order.uri for order in orders if hands_over(order.uri)}
 
 
 def is_delivered(directory: RunDirectory, state: str, *, address: str) -> bool:
@@ -64,3 +85,8 @@ def is_delivered(directory: RunDirectory, state: str, *, address: str) -> bool:
     mark = MarkFile(directory.tracker("mlflow")).load(address)
     has_all_rows = count_rows(directory.journal, offset=mark.offset) == 0
     return mark.state == mlflow_state(state) and has_all_rows
+
+
+def stamp_of(path: Path) -> int:
+    """Return when `path` was written, in nanoseconds; 0 if it is not there."""
+    return path.stat().st_mtime_ns if path.exists() else 0

@@ -27,6 +27,7 @@ class Mark:
     artifacts: dict[str, str] = field(default_factory=dict)  # file stamp by name on the server
     state: str | None = None  # MLflow's word, once told
     written: str | None = None
+    parent: str | None = None  # the MLflow run of the sweep below which it is shown
 
 
 class MarkFile:

@@ -18,6 +18,7 @@ class Order:
     started_ms: int
     parameters: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    sweep: str | None = None  # the directory of that below which the run is shown
 
 
 def read_order(pipe: IO[str]) -> Order:

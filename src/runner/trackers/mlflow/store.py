@@ -133,9 +133,9 @@ class MLflowStore:
         """Store `file` among the run's artifacts, in `folder` ("" for the top)."""
         self._client.log_artifact(run_id, str(file), artifact_path=folder or None)
 
-    def set_state(self, run_id: str, state: str) -> None:
-        """End the run as FINISHED, FAILED or KILLED."""
-        self._client.set_terminated(run_id, status=state)
+    def set_state(self, run_id: str, state: str, *, at_ms: int = 0) -> None:
+        """End the run as FINISHED, FAILED or KILLED, `at_ms` or now."""
+        self._client.set_terminated(run_id, status=state, end_time=at_ms or None)
 
     def _open_experiment(self, name: str, artifact_location: str | None) -> str:
         from mlflow.exceptions import MlflowException

@@ -14,14 +14,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from runner.run.directory import RunDirectory
 from runner.trackers.delivery.child import seconds_at_end
 from runner.trackers.delivery.messages import Ending, Told, write_message
 from runner.trackers.delivery.process import end_process, finish_process
-from runner.trackers.mlflow.handover import is_delivered, read_handover
+from runner.trackers.mlflow.handover import Handover, handover_of, is_delivered, read_handover
 from runner.trackers.mlflow.mark import MarkFile
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.process import launch_process, log_of
@@ -73,9 +73,13 @@ class SweepDelivery:
         """Tell that a run begins, or goes on, in `directory`."""
         self._tell(Told(directory=str(directory.absolute())))
 
-    def ended(self, directory: Path, state: str) -> None:
-        """Tell the last word on a run; what is there of it already costs next to nothing."""
-        self._tell(Told(directory=str(directory.absolute()), state=state))
+    def ended(self, directory: Path, state: str, handover: Handover | None = None) -> None:
+        """Tell the last word on a run; what is there of it already costs next to nothing.
+
+        `handover` says what to deliver of a run whose job left no word for this server.
+        """
+        plain = None if handover is None else asdict(handover)
+        self._tell(Told(directory=str(directory.absolute()), state=state, handover=plain))
 
     def close(
         self,
@@ -90,23 +94,35 @@ class SweepDelivery:
         `summary` becomes metrics of the sweep, `files` (and whole directories) its artifacts. It
         waits at most `timeout_seconds` (None: finish_timeout_seconds), or 10 s if interrupted.
         """
+        timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        seconds = seconds_at_end(timeout, state)
+        missing = self.finish(state, summary=summary, files=files, seconds=seconds)
+        if missing:
+            self._warn(missing, seconds)
+        return missing
+
+    def finish(
+        self,
+        state: str,
+        *,
+        summary: Mapping[str, float] | None,
+        files: Sequence[Path],
+        seconds: float,
+    ) -> list[Path]:
+        """Do what `close` does, within `seconds`, and leave it to the caller to tell it."""
         self._stop_talking()
         if not self._told:
             return []
-        timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         ending = Ending(
             state=state,
-            seconds=seconds_at_end(timeout, state),
+            seconds=seconds,
             files=[str(path.absolute()) for path in files if path.exists()],
             summary=dict(summary or {}),
             ended_ms=int(time.time() * 1000),
         )
         if self._finish(ending):
             return []
-        missing = self._missing(state)
-        if missing:
-            self._warn(missing, ending.seconds)
-        return missing
+        return self._missing(state)
 
     def _tell(self, told: Told) -> None:
         with self._changed:
@@ -192,7 +208,7 @@ class SweepDelivery:
     def _has_arrived(self, told: Told) -> bool:
         directory = RunDirectory(Path(told.directory))
         try:
-            handover = read_handover(directory)
+            handover = handover_of(told.handover) if told.handover else read_handover(directory)
             if handover is None or handover.order.uri != self.address:
                 return True
             return is_delivered(directory, told.state or "lost", address=self.address)

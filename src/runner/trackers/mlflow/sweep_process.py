@@ -20,18 +20,22 @@ from runner.errors import RunError
 from runner.run.directory import RunDirectory
 from runner.run.status import read_status
 from runner.trackers.delivery.lock import DeliveryLock
-from runner.trackers.delivery.messages import PARENT_DIED, Ending, Inbox
+from runner.trackers.delivery.messages import PARENT_DIED, Ending, Inbox, Told
 from runner.trackers.journal_tail import has_more
-from runner.trackers.mlflow.delivery import Delivery
-from runner.trackers.mlflow.handover import Handover, handover_path, is_delivered, read_handover
-from runner.trackers.mlflow.mark import MarkFile
+from runner.trackers.mlflow.delivery import PARENT_TAG, SWEEP_TAG, Delivery
+from runner.trackers.mlflow.handover import (
+    Handover,
+    handover_of,
+    handover_path,
+    is_delivered,
+    read_handover,
+    stamp_of,
+)
+from runner.trackers.mlflow.mark import Mark, MarkFile
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.serving import Connect, serve
 from runner.trackers.mlflow.states import mlflow_state
 from runner.trackers.mlflow.uri import without_credentials
-
-PARENT_TAG = "mlflow.parentRunId"
-SWEEP_TAG = "runner.sweep"
 
 
 class SweepMirror:
@@ -79,7 +83,7 @@ class SweepMirror:
             if told.directory not in self._runs:
                 run = RunOfSweep(Path(told.directory), self._order, self._connect)
                 self._runs[told.directory] = run
-            self._runs[told.directory].state = told.state
+            self._runs[told.directory].hear(told)
 
     def _open(self) -> str:
         if self._parent_id is None:
@@ -124,6 +128,7 @@ class RunOfSweep:
         self._lock = DeliveryLock(self._directory.tracker("mlflow"))
         self._stamp = 0
         self._handover: Handover | None = None
+        self._is_told = False
         self._delivery: Delivery | None = None
         self._delivers: Order | None = None  # what `_delivery` was made for
 
@@ -131,6 +136,13 @@ class RunOfSweep:
     def goes_on(self) -> bool:
         """Tell whether nothing is known of its end."""
         return self.state is None
+
+    def hear(self, told: Told) -> None:
+        """Take the last word on it, and what is to be delivered if its job left no handover."""
+        self.state = told.state
+        if told.handover is not None:
+            self._handover = handover_of(told.handover)
+            self._is_told = True
 
     def settle(self) -> None:
         """Learn from the run itself how it ended, if nobody told."""
@@ -142,41 +154,69 @@ class RunOfSweep:
     def is_due(self) -> bool:
         """Tell whether MLflow lacks something; asks the run directory alone."""
         self._read()
-        if self._handover is None or self._handover.order.uri != self._address:
-            return False  # it never began, or delivers for itself
+        if not self._is_handed_over():
+            return self._is_orphan()  # it never began, or delivers for itself
         if self.state is not None:
-            return not is_delivered(self._directory, self.state, address=self._address)
+            return self._lacks(self.state) or self._is_orphan()
         if self._delivery is not None:
             return self._delivery.has_news()
-        mark = MarkFile(self._directory.tracker("mlflow")).load(self._address)
-        return has_more(self._directory.journal, offset=mark.offset)
+        return has_more(self._directory.journal, offset=self._mark().offset)
 
     def deliver(self, tags: Mapping[str, str]) -> None:
         """Deliver new rows, or of a run that has ended, all."""
+        if not self._is_handed_over() or (self.state is not None and not self._lacks(self.state)):
+            return self._adopt(tags)
         assert self._handover is not None
         delivery = self._delivery_of(self._handover.order, tags)
         if self.state is None:
             return delivery.deliver_rows()
         is_agreed = self._handover.state == self.state  # else the files are of a job before
         files = self._handover.model_files if is_agreed else []
-        return delivery.deliver_all(Ending(state=self.state, seconds=0.0, model_files=files))
+        ended_ms = int(stamp_of(self._directory.status) / 1e6)
+        ending = Ending(state=self.state, seconds=0.0, model_files=files, ended_ms=ended_ms)
+        return delivery.deliver_all(ending)
 
     def close(self) -> None:
         """Leave the run to other deliveries."""
         self._lock.release()
 
+    def _is_handed_over(self) -> bool:
+        return self._handover is not None and self._handover.order.uri == self._address
+
+    def _lacks(self, state: str) -> bool:
+        return not is_delivered(self._directory, state, address=self._address)
+
+    def _is_orphan(self) -> bool:
+        """Tell whether it has delivered for itself, and ended before the sweep had a run there."""
+        mark = self._mark()
+        return self.state is not None and mark.run_id is not None and mark.parent is None
+
+    def _adopt(self, tags: Mapping[str, str]) -> None:
+        """Show it below the sweep."""
+        self._acquire()
+        mark = self._mark()
+        assert mark.run_id is not None
+        self._connect().log(mark.run_id, [], known={}, parameters={}, tags=tags)
+        mark.parent = tags[PARENT_TAG]
+        MarkFile(self._directory.tracker("mlflow")).save(self._address, mark)
+
+    def _mark(self) -> Mark:
+        return MarkFile(self._directory.tracker("mlflow")).load(self._address)
+
+    def _acquire(self) -> None:
+        if not self._lock.try_acquire():
+            raise RunError(f"another delivery of {self._directory.path} is at work")
+
     def _read(self) -> None:
         """Read the handover again if a job has written it since."""
-        path = handover_path(self._directory)
-        stamp = path.stat().st_mtime_ns if path.exists() else 0
+        stamp = 0 if self._is_told else stamp_of(handover_path(self._directory))
         if stamp != self._stamp:
             self._handover = read_handover(self._directory)
             self._stamp = stamp
 
     def _delivery_of(self, order: Order, tags: Mapping[str, str]) -> Delivery:
         if self._delivery is None or self._delivers != order:
-            if not self._lock.try_acquire():
-                raise RunError(f"another delivery of {self._directory.path} is at work")
+            self._acquire()
             self._delivery = Delivery(self._complete(order, tags), self._connect)
             self._delivers = order
         return self._delivery
@@ -192,6 +232,7 @@ class RunOfSweep:
             uri=self._sweep.uri,
             artifact_location=location,
             tags={**order.tags, **tags},
+            sweep=None,  # `tags` tell it
         )
 
 

@@ -12,17 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from runner.errors import RunError
 from runner.run.directory import RunDirectory
+from runner.run.provenance import read_provenance
 from runner.trackers.delivery.child import DeliveryChild, seconds_at_end
 from runner.trackers.delivery.messages import Ending
 from runner.trackers.journal_tail import count_rows
 from runner.trackers.mlflow.handover import Handover, write_handover
+from runner.trackers.mlflow.late import place_of, sync_run
 from runner.trackers.mlflow.mark import MarkFile
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.process import launch_process
 from runner.trackers.mlflow.uri import checked_tracking_uri, sqlite_file, without_credentials
 from runner.trackers.parameters import flatten
-from runner.trackers.tracker import TrackedRun
+from runner.trackers.tracker import Synced, TrackedRun
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +66,25 @@ class MLflowTracker:
         """How long an end may wait for a slow server."""
         return self._finish_timeout_seconds
 
+    def at(self, uri: str) -> "MLflowTracker":
+        """Return one that shows runs likewise at another server."""
+        return MLflowTracker(
+            tracking_uri=uri,
+            experiment=self._experiment,
+            run_name=self._run_name,
+            tags=self._tags,
+            finish_timeout_seconds=self._finish_timeout_seconds,
+        )
+
+    def place(self, run: TrackedRun) -> str:
+        """Return where it shows `run`: see LateTracker."""
+        return place_of(self.order(run))
+
+    def sync(self, run: TrackedRun, state: str, model_files: Sequence[Path] = ()) -> Synced:
+        """Deliver what a job left undone: see LateTracker."""
+        files = [str(path.absolute()) for path in model_files]
+        return sync_run(self.order(run), state, files, seconds=self._finish_timeout_seconds)
+
     def order(self, run: TrackedRun) -> Order:
         """Return what a delivery process needs to know of `run`."""
         written = str(run.settings.get("tracking_uri", self._written))
@@ -74,9 +96,10 @@ class MLflowTracker:
             written=written,
             experiment=self._experiment or run.name,
             artifact_location=self._artifact_location or _beside_database(uri),
-            started_ms=int(time.time() * 1000),
+            started_ms=_started_ms(run.directory),
             parameters=flatten(run.parameters),
             tags={**self._tags, **run.tags},
+            sweep=None if run.sweep is None else str(run.sweep.path.absolute()),
         )
 
     def start(self, run: TrackedRun) -> None:
@@ -114,6 +137,14 @@ class MLflowTracker:
             directory.path,
             directory.logs / "mlflow.log",
         )
+
+
+def _started_ms(directory: RunDirectory) -> int:
+    """Return when the first job of the run began."""
+    try:
+        return int(read_provenance(directory.provenance)["jobs"][0]["time"] * 1000)
+    except (RunError, LookupError, TypeError):  # a sweep, or a run that is no run of ours
+        return int(time.time() * 1000)
 
 
 def _is_delivered_by_sweep(order: Order, run: TrackedRun) -> bool:

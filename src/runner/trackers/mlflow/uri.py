@@ -36,6 +36,14 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
 
 
+def hands_over(uri: str) -> bool:
+    """Tell whether a job on another machine must leave the delivery to its sweep's own process.
+
+    A SQLite file is for the processes of one machine; to a server every job delivers by itself.
+    """
+    return uri.startswith(("sqlite:", "file:"))
+
+
 def without_credentials(uri: str) -> str:
     """Return `uri` fit for a file or a log: no user name and no password."""
     parts = urlsplit(uri)

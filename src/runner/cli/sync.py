@@ -1,0 +1,80 @@
+"""`sync`: feed the trackers from the journals of runs and sweeps, for jobs that could not.
+
+No torch here: it runs on a login node.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from runner.cli.sync_runs import Feeding, sync_run, sync_run_of_sweep
+from runner.cli.sync_sweep import sync_sweep
+from runner.errors import RunError, RunnerError
+from runner.run.directory import RunDirectory
+from runner.sweeps.directory import SweepDirectory, is_sweep
+from runner.trackers.tracker import Synced
+
+
+def sync(paths: Sequence[Path], *, to: str | None = None) -> None:
+    """Deliver what is missing of all that lies in `paths`, a line for each; `to` another server.
+
+    RunError at the end if a server did not take all, or nothing was found.
+    """
+    places = list(dict.fromkeys(place for path in paths for place in _places(path)))
+    if not places:
+        raise RunError(
+            f"{', '.join(map(str, paths))}: neither a run (no run.json) nor a sweep (no "
+            "sweep.json) lies there"
+        )
+    feeding = Feeding(to)
+    problems: list[str] = []
+    for place in places:
+        try:
+            for synced in _sync(place, feeding):
+                print(f"{place}: {_line(synced)}", flush=True)
+                problems += [synced.problem] if synced.problem else []
+        except (RunnerError, OSError, ValueError, LookupError) as error:  # it hides no other run
+            print(f"{place}: cannot be delivered: {error}", flush=True)
+            problems.append(f"{place}: {error}")
+    if problems:
+        others = len(set(problems)) - 1
+        raise RunError(f"{problems[0]}{f' ({others} other problems, above)' if others else ''}")
+
+
+def _places(path: Path) -> Iterator[Path]:
+    """Give the runs and sweeps in `path`; the runs of a sweep are with their sweep."""
+    if is_sweep(path) or RunDirectory(path).provenance.is_file():
+        yield path
+        return
+    for name in sorted(entry.name for entry in os.scandir(path) if _is_folder(entry)):
+        yield from _places(path / name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+
+
+def _sync(place: Path, feeding: Feeding) -> Iterator[Synced]:
+    if not is_sweep(place):
+        yield from sync_run(RunDirectory(place), feeding)
+        return
+    alone, delivered = sync_sweep(SweepDirectory(place), feeding)
+    yield from delivered
+    for directory in alone:
+        for synced in sync_run_of_sweep(directory, feeding):
+            yield replace(synced, place=f"run {directory.path.name}: {synced.place}")
+
+
+def _line(synced: Synced) -> str:
+    if synced.problem:
+        said = f"{synced.new} rows delivered, not all: {synced.problem}"
+    elif synced.note:
+        said = synced.note
+    elif synced.new:
+        said = f"{synced.new} rows delivered, {synced.there} were there"
+    elif synced.has_told:
+        said = f"files and state delivered, {synced.there} rows were there"
+    else:
+        said = f"nothing new, {synced.there} rows are there"
+    return f"{synced.place}: {said}"
