@@ -6,6 +6,7 @@ import pytest
 
 from runner.errors import ConfigError, DataError, Interrupted, RunError
 from runner.run.directory import RunDirectory
+from runner.run.provenance import read_provenance
 from runner.run.session import JobDescription, open_session
 from runner.run.status import read_status
 
@@ -221,6 +222,22 @@ def test_what_others_put_into_a_new_directory_stays(tmp_path: Path) -> None:
         (directory.path / "mine.txt").write_text("mine")
         raise DataError("no data")
     assert [path.name for path in directory.path.iterdir() if path.name[0] != "."] == ["mine.txt"]
+
+
+def test_each_job_tells_where_the_run_stood_when_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    for restart, step in enumerate((0, None, 12)):
+        monkeypatch.setenv("SLURM_RESTART_COUNT", str(restart))
+        with pytest.raises(ValueError), open_session(directory, description()) as session:
+            if step is not None:  # the second job fails while it is built
+                session.begin(step=step)
+            raise ValueError("no luck")
+    jobs = read_provenance(directory.provenance)["jobs"]
+    told = [(job["slurm_job"], job["slurm_restart"], job["from_step"]) for job in jobs]
+    assert told == [("7", 0, 0), ("7", 1, None), ("7", 2, 12)]
 
 
 def test_a_run_that_began_keeps_its_directory(tmp_path: Path) -> None:

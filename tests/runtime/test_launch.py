@@ -55,7 +55,9 @@ def test_steps_of_one_slurm_job_meet_at_ports_of_their_own() -> None:
     assert len(ports) == 3
     next_job = launch_of({**SRUN, "SLURM_JOB_ID": "4021338"})
     assert next_job is not None and next_job.port not in ports
-    assert all(20_000 <= port < 40_000 for port in ports)
+    assert all(20_000 <= port < 32_000 for port in ports)
+    again = launch_of({**SRUN, "SLURM_RESTART_COUNT": "1"})
+    assert again is not None and again.port not in ports
 
 
 def test_a_task_that_sees_its_own_gpu_alone_takes_the_first() -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from runner.training.callback import Callback, Fit
 from tests.slurm.cluster import SlurmCluster, wait_until
 
 STEPS, SAVE_EVERY = 40, 10
+SAVED, MISCHIEF_AT = 15, 17  # it saves what evaluates best, too
 TRAINING = (
     *("trackers=none", "callbacks=none", "hardware=cpu", "hardware.threads=1"),
     *("model.dropout=0.1", "trainer.log_every_steps=5", "trainer.evaluate_every=15 steps"),
@@ -33,26 +35,34 @@ ROOT = str(Path(__file__).parents[2])
 
 
 class Pace(Callback):
-    """Takes its time for each step; at the step `at` does `mischief`, in the first `starts`."""
+    """In the first `starts` of a job, does `mischief` at the step `at`, and then takes its time.
+
+    By itself it waits at that step until the test has let happen what it has to.
+    """
 
     def __init__(
         self,
-        seconds: float = 0.1,
-        mischief: str | None = None,
-        at: int = 17,
+        mischief: str = "wait",
+        at: int = MISCHIEF_AT,
+        seconds: float = 0.3,
         starts: int = 1,
         rank: int = 0,
     ) -> None:
-        self._seconds = seconds
         self._mischief = mischief
         self._at = at
+        self._seconds = seconds
         self._starts = starts
         self._rank = rank
 
     def on_step_end(self, fit: Fit) -> None:
-        time.sleep(self._seconds)
-        is_its_turn = fit.ranks.rank == self._rank and fit.progress.step == self._at
-        if is_its_turn and int(os.environ.get("SLURM_RESTART_COUNT", 0)) < self._starts:
+        step = fit.progress.step
+        if step < self._at or int(os.environ.get("SLURM_RESTART_COUNT", 0)) >= self._starts:
+            return
+        if step > self._at:
+            time.sleep(self._seconds)
+        elif fit.ranks.rank == self._rank and self._mischief == "wait":
+            _wait_in(fit.directory)
+        elif fit.ranks.rank == self._rank:
             self._misbehave()
 
     def _misbehave(self) -> None:
@@ -69,6 +79,18 @@ class Pace(Callback):
                 _sleep_in_c(600)
 
 
+def _wait_in(directory: RunDirectory) -> None:
+    end = time.monotonic() + 100
+    _sign(directory, "waiting").touch()
+    while not _sign(directory, "struck").exists():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
+
+
+def _sign(directory: RunDirectory, name: str) -> Path:
+    return directory.path.parent / name
+
+
 def _sleep_in_c(seconds: int) -> None:
     """Sleep as a long kernel does: Python sees no signal until it is over."""
     import ctypes
@@ -78,7 +100,7 @@ def _sleep_in_c(seconds: int) -> None:
         continue
 
 
-@dataclass
+@dataclass(eq=False)
 class RunOnCluster:
     """One run, and the job of the cluster that does it."""
 
@@ -120,42 +142,66 @@ class RunOnCluster:
         return self.path.parent / "slurm"
 
     def submit(self, *overrides: str, retries: int = 5, **parameters: object) -> "RunOnCluster":
+        executor = _executor(self.folder, parameters)
+        self.id = executor.submit(self.work(*overrides, retries=retries)).job_id
+        return self
+
+    def work(self, *overrides: str, retries: int = 5) -> SlurmWork:
         frozen = validate(compose([*TRAINING, PACE, *overrides])).frozen
         order = OrderedJob(config=frozen, path=self.path, overrides=overrides, command=())
-        work = SlurmWork(
+        return SlurmWork(
             work=cloudpickle.dumps(order),
             path=(ROOT, *sys.path),
             log=self.directory.console,
             run=self.path,
             retries=retries,
         )
-        executor = SlurmExecutor(self.folder, max_num_timeout=1_000_000)
-        given = {
-            "time": 5,
-            "cpus_per_task": 1,
-            "mem": "500MB",
-            "stderr_to_stdout": True,
-            "signal_delay_s": 30,
-            "srun_args": ["--kill-on-bad-exit=1", "--cpus-per-task=1"],
-            "teardown": teardown_lines(executor.python, executor.folder),
-            "additional_parameters": {"requeue": True},
-        }
-        executor.update_parameters(**{**given, **parameters})
-        self.id = executor.submit(work).job_id
-        return self
 
-    def wait_for_checkpoint(self, step: int = SAVE_EVERY, seconds: float = 60) -> None:
-        manifest = self.directory.checkpoints / f"step_{step:08d}" / "manifest.json"
-        self.wait_until(manifest.exists, seconds=seconds)
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether the run has come to the step in which something is to happen."""
+        return _sign(self.directory, "waiting").exists()
+
+    def strike(self, *command: str) -> None:
+        """Let happen what a command of Slurm's does, when the run has come so far."""
+        self.wait_until(lambda: self.is_waiting, seconds=90)
+        self.cluster.call(*command)
+        self.go_on()
+
+    def go_on(self) -> None:
+        _sign(self.directory, "struck").touch()
 
     def wait_for(self, *states: str, seconds: float = 90) -> None:
         self.wait_until(lambda: self.slurm_state in states, seconds=seconds)
 
-    def wait_until(self, is_true: object, *, seconds: float) -> None:
+    def wait_until(self, is_true: Callable[[], bool], *, seconds: float) -> None:
         try:
-            wait_until(is_true, seconds=seconds)  # type: ignore[arg-type]
+            wait_until(is_true, seconds=seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.slurm_state}\n{self.words}") from error
+
+
+def submit_array(folder: Path, works: Mapping[RunOnCluster, SlurmWork]) -> None:
+    """Submit the works of several runs as one array."""
+    jobs = _executor(folder, {}).submit_array(list(works.values()))
+    for run, job in zip(works, jobs, strict=True):
+        run.id = job.job_id
+
+
+def _executor(folder: Path, parameters: Mapping[str, object]) -> SlurmExecutor:
+    executor = SlurmExecutor(folder, max_num_timeout=1_000_000)
+    given = {
+        "time": 5,
+        "cpus_per_task": 1,
+        "mem": "500MB",
+        "stderr_to_stdout": True,
+        "signal_delay_s": 30,
+        "srun_args": ["--kill-on-bad-exit=1", "--cpus-per-task=1"],
+        "teardown": teardown_lines(executor.python, executor.folder),
+        "additional_parameters": {"requeue": True},
+    }
+    executor.update_parameters(**{**given, **parameters})
+    return executor
 
 
 def rows(directory: RunDirectory) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ import pytest
 
 from runner.run.directory import RunDirectory
 from tests.slurm.cluster import SlurmCluster
-from tests.slurm.runs import SAVE_EVERY, RunOnCluster, assert_same_end, rows, undisturbed
+from tests.slurm.runs import SAVED, RunOnCluster, assert_same_end, rows, undisturbed
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -29,17 +29,14 @@ def test_four_ranks_are_one_run_and_go_on_together(
     slurm_cluster: SlurmCluster, tmp_path: Path, straight: RunDirectory, event: str
 ) -> None:
     run = submitted(slurm_cluster, tmp_path)
-    run.wait_for_checkpoint()
-    if event == "requeue":
-        slurm_cluster.call("scontrol", "requeue", run.id)
-    else:
-        slurm_cluster.call("scancel", f"--signal={event}", run.id)
+    command = ("scontrol", "requeue") if event == "requeue" else ("scancel", f"--signal={event}")
+    run.strike(*command, run.id)
     run.wait_until(lambda: run.restarts == 1, seconds=30)
     run.wait_for("COMPLETED", "FAILED", seconds=200)
     assert_same_end(run, straight)
     logs = sorted(path.name for path in run.directory.logs.iterdir())
     assert logs == ["console.log", *(f"rank_{rank}.log" for rank in range(4))]
-    assert [path.name for path in tmp_path.iterdir() if path.name != "slurm"] == ["run"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["run", "slurm"]
 
 
 def test_metrics_of_four_ranks_are_those_of_one_process(
@@ -66,6 +63,7 @@ def test_the_failure_of_any_rank_is_the_failure_of_the_run(
         "+callbacks.pace.at=3",
     )
     run.wait_for("FAILED", "COMPLETED", seconds=120)
+    assert run.cluster.job(run.id)["ExitCode"] == "1:0"
     assert run.slurm_state == "FAILED" and run.restarts == 0, run.words
     assert run.status.state == "failed" and "no luck" in (run.status.error or "")
     assert "no luck" in run.directory.log_of_rank(rank).read_text()
@@ -81,4 +79,4 @@ def test_a_rank_that_is_killed_brings_the_whole_job_back(
     run.wait_until(lambda: run.restarts == 1, seconds=90)
     run.wait_for("COMPLETED", "FAILED", seconds=200)
     assert_same_end(run, straight)
-    assert run.from_steps == [0, SAVE_EVERY]
+    assert run.from_steps == [0, SAVED]

@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_FIRST_PORT, _PORTS = 20_000, 20_000
+_FIRST_PORT, _PORTS = 20_000, 12_000  # below those that Linux gives to clients
 _STRIDE = 97  # between the ports of one job's steps: those of the next jobs lie between
+_STRIDE_OF_STARTS = 1009  # a port that was taken is another one at the next start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +48,18 @@ def launch_of(environment: Mapping[str, str] = os.environ) -> Launch | None:
             else int(environment["SLURM_LOCALID"]),
             host=_first_host(environment["SLURM_STEP_NODELIST"]),
             port=_port_of(
-                job=int(environment["SLURM_JOB_ID"]), step=int(environment.get("SLURM_STEP_ID", 0))
+                job=int(environment["SLURM_JOB_ID"]),
+                step=int(environment.get("SLURM_STEP_ID", 0)),
+                restart=int(environment.get("SLURM_RESTART_COUNT", 0)),
             ),
             hosts_store=True,
         )
     return None
 
 
-def _port_of(*, job: int, step: int) -> int:
+def _port_of(*, job: int, step: int, restart: int) -> int:
     """Return where the tasks of one step meet; other steps of the job may run beside it."""
-    return _FIRST_PORT + (job + _STRIDE * step) % _PORTS
+    return _FIRST_PORT + (job + _STRIDE * step + _STRIDE_OF_STARTS * restart) % _PORTS
 
 
 def _first_host(nodes: str) -> str:

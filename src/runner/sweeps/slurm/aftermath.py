@@ -30,13 +30,16 @@ def teardown_lines(python: str, folder: Path) -> list[str]:
     call = f"{python} -m {__spec__.name} {shlex.quote(str(folder))}"
     return [
         "code=$?",
-        f'if [ "$code" -ge {KILLED} ]; then {call} "$code"; fi',
+        f'if [ "$code" -ge {KILLED} ]; then {call} "$code" || code=1; fi',
         'exit "$code"',
     ]
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Let the job come back, if its end was nobody's decision and its starts get somewhere."""
+def main(arguments: Sequence[str]) -> bool:
+    """Let the job come back, if its end was nobody's decision and its starts get somewhere.
+
+    Returns whether it does; otherwise the job has failed, and how its tasks were ended tells less.
+    """
     from submitit.core.utils import DelayedSubmission, JobPaths
 
     folder, code = Path(arguments[0]), int(arguments[1])
@@ -45,10 +48,11 @@ def main(arguments: Sequence[str]) -> None:
     assert isinstance(work, SlurmWork)
     status = read_raw_status(RunDirectory(work.run).status) if work.run is not None else None
     if status is not None and status.state not in _IS_OPEN:
-        return
+        return False
     work.log.parent.mkdir(parents=True, exist_ok=True)
     with work.log.open("a", encoding="utf-8") as log, redirect_stderr(log):
-        come_back(job, work.run, retries=work.retries, how=f"was killed ({_name_of(code)})")
+        how = f"was killed ({_name_of(code)})"
+        return come_back(job, work.run, retries=work.retries, how=how)
 
 
 def _name_of(code: int) -> str:
@@ -59,4 +63,4 @@ def _name_of(code: int) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(0 if main(sys.argv[1:]) else 1)

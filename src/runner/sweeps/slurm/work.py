@@ -14,13 +14,13 @@ import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import cloudpickle
 
@@ -42,7 +42,8 @@ from runner.sweeps.slurm.leaving import (
     requeue,
 )
 
-GRACE_SECONDS = 20.0  # for rank 0, to write down why another one failed
+GRACE_SECONDS = 20  # for rank 0, to write down why another one failed
+_WAITING = "trap 'kill $!; exit {code}' TERM; sleep {seconds} & wait; exit {code}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +87,17 @@ class SlurmWork:
         return None
 
     def _do(self) -> int:
+        """Do the work and return its exit code; after a stop that of the stop, whatever it led to.
+
+        An import that is interrupted may fail by another error, and so may what follows a stop.
+        """
+        heard: list[int] = []
         try:
-            with _stops_raised():
-                return self._exit_code()
+            with _stops_raised(heard):
+                code = self._exit_code()
         except Interrupted as stop:  # just behind its last word
             return stop.exit_code
+        return 128 + heard[0] if heard and code else code
 
     def _exit_code(self) -> int:
         """Do the work; what it raises is told as an interpreter tells it."""
@@ -112,8 +119,7 @@ class SlurmWork:
         if code == 0:
             return
         if not _is_stop(code):
-            time.sleep(GRACE_SECONDS)  # srun ends this when rank 0 has left, or all when this has
-            sys.exit(code)
+            _wait_for_rank_0(code)
         sys.exit(0)
 
     def _comes_back(self, code: int) -> bool:
@@ -146,19 +152,34 @@ class SlurmWork:
         return status is not None and status.state in ("completed", "pruned")
 
 
+def _wait_for_rank_0(code: int) -> NoReturn:
+    """Stay a task of srun, and let go of all else, connections to other ranks too: they notice.
+
+    srun ends this with a SIGTERM when rank 0 has left; and all others when this has.
+    """
+    for path in Path("/dev/fd").iterdir():
+        with suppress(OSError):  # what listed them is closed by now
+            os.set_inheritable(number := int(path.name), number <= 2)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # sh cannot trap what is ignored
+    os.execv("/bin/sh", ["sh", "-c", _WAITING.format(code=code, seconds=GRACE_SECONDS)])
+
+
 def _is_stop(code: int) -> bool:
     return code - 128 in STOP_SIGNALS
 
 
 @contextmanager
-def _stops_raised() -> Iterator[None]:
-    """Within, a stop signal raises Interrupted where the work has no handler of its own.
+def _stops_raised(heard: list[int]) -> Iterator[None]:
+    """Within, a stop signal is `heard`, and raises Interrupted where the work does not handle it.
 
     That is before it trains, and when what trained hands the signal on, having saved. Behind, they
     are ignored: the job leaves, and Slurm sends more of them while it ends a job.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        heard.append(number)
         raise Interrupted(number)
 
     signal.signal(signal.SIGCONT, signal.SIG_DFL)
