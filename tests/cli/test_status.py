@@ -11,7 +11,9 @@ from runner.run.lease import Lease
 from runner.run.status import Status
 from runner.runtime.signals import StopRequests
 from runner.sweeps.directory import SweepDirectory
+from runner.sweeps.slurm.book import JobBook
 from tests.commands.command import call
+from tests.sweeps.slurm.programs import Commands, line
 from tests.sweeps.sweep_directories import begin, done, failed, plan
 
 RUNS = [[f"optimizer.lr={lr}", f"seed={seed}"] for lr in ("0.1", "0.01") for seed in (1, 2)]
@@ -122,6 +124,69 @@ def test_a_run_without_a_sign_of_life_is_named(sweep: SweepDirectory, tmp_path: 
     shown = call("status", "sweep", cwd=tmp_path).stdout
     assert "run 2 running: no sign of life for 60 min" in shown
     lease.release()
+
+
+@pytest.fixture
+def on_cluster(sweep: SweepDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """The same sweep with jobs: the lost run was requeued, the queued one begins."""
+    JobBook(sweep.slurm).submitted("sweep-1", {2: "7_2", 3: "7_3"})
+    commands = Commands(tmp_path, monkeypatch)
+    waits = line("7_2", "PENDING", "Priority")
+    commands("squeue", waits + line("7_3", "RUNNING", nodes="node1"))
+    return commands
+
+
+def test_jobs_of_a_cluster_are_shown_with_where_they_are(
+    sweep: SweepDirectory, on_cluster: Commands, tmp_path: Path
+) -> None:
+    lines = call("status", "sweep", cwd=tmp_path).stdout.splitlines()
+    assert lines[0].split()[:4] == ["run", "state", "job", "where"]
+    assert lines[3].split()[:5] == ["2", "queued", "7_2", "pending:", "Priority"]
+    assert lines[4].split()[:4] == ["3", "running", "7_3", "node1"]
+    assert "1 run pending: jobs with a higher priority are before it (Priority)" in lines
+    assert lines[-2].startswith("4 runs: 1 completed, 1 failed, 1 running, 1 queued; best")
+    assert lines[-1] == (
+        "nobody watches it, its jobs go on; to watch: python -m runner resume sweep; "
+        "to end them: python -m runner cancel sweep"
+    )
+
+
+def test_json_tells_of_the_job(on_cluster: Commands, tmp_path: Path) -> None:
+    rows = [
+        json.loads(one)
+        for one in call("status", "sweep", "--json", cwd=tmp_path).stdout.splitlines()
+    ]
+    assert [row["job"] for row in rows] == [None, None, "7_2", "7_3"]
+    assert [row["where"] for row in rows] == [None, None, "pending: Priority", "node1"]
+    assert rows[2]["why"].endswith("(Priority)") and rows[3]["why"] is None
+
+
+def test_one_run_of_a_sweep_on_a_cluster_has_its_job(on_cluster: Commands, tmp_path: Path) -> None:
+    (line,) = call("status", "sweep/2", "--json", cwd=tmp_path).stdout.splitlines()
+    assert (json.loads(line)["state"], json.loads(line)["job"]) == ("queued", "7_2")
+
+
+def test_a_single_run_that_waits_has_no_files_of_its_own_yet(
+    on_cluster: Commands, tmp_path: Path
+) -> None:
+    JobBook(tmp_path / "alone" / "slurm.jsonl").submitted("alone", {0: "7_2"})
+    header, row, *_ = call("status", "alone", cwd=tmp_path).stdout.splitlines()
+    assert header.split()[0] == "state" and row.split()[:2] == ["queued", "7_2"]
+
+
+def test_a_queue_that_cannot_be_asked_is_said_and_the_files_speak(
+    on_cluster: Commands, tmp_path: Path
+) -> None:
+    on_cluster("squeue", error="Unable to contact slurm controller", code=1)
+    shown = call("status", "sweep", cwd=tmp_path).stdout
+    assert [one.split()[1] for one in shown.splitlines()[3:5]] == ["lost", "queued"]
+    assert "Slurm could not be asked: squeue failed: Unable to contact" in shown
+
+
+def test_a_report_knows_the_jobs_too(on_cluster: Commands, tmp_path: Path) -> None:
+    assert call("report", "sweep", cwd=tmp_path).returncode == 0
+    page = (tmp_path / "sweep" / "report" / "report.md").read_text()
+    assert "1 running" in page and "lost" not in page
 
 
 def test_what_is_neither_is_one_sentence(tmp_path: Path) -> None:

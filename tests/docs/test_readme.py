@@ -28,7 +28,9 @@ RUNS_OF_SWEEPS = {3: 6, 4: 8}  # by the commas of the command
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 FEW_PLATES = ("data.train_size=64", "data.evaluation_size=8", "data.test_size=8")
 LOOKING = [c for c in COMMANDS if c == RUNNER or "--help" in c or "--cfg" in c]
-OTHERS = r"resume|predict|find-|check|status|report|_real"  # tested below, or with other pages
+OTHERS = (
+    r"resume|predict|find-|check|status|report|cancel|_real"  # tested below, or with other pages
+)
 TRAINING = [
     c for c in COMMANDS if c.startswith(RUNNER) and c not in LOOKING and not re.search(OTHERS, c)
 ]

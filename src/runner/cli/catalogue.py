@@ -9,6 +9,7 @@ COMMANDS = {
     "find-batch-size": "find the largest batch that fits, and how fast each size is",
     "predict": "read pictures with a trained run",
     "status": "how the runs of a sweep stand, or one run",
+    "cancel": "end the jobs of a sweep or a run, here or on a cluster",
     "sync": "deliver to the trackers what runs have logged and not delivered",
     "report": "a sweep or a run as a page: scores, effect of each parameter, curves, reliability",
     "clean": "delete checkpoints of a sweep that nobody needs any more",

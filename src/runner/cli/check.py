@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner.cli.composing import compose_run
 from runner.cli.preload import TRAINING
-from runner.config.frozen import freeze
+from runner.cli.sweeps.launcher_node import is_of_cluster
+from runner.config.frozen import freeze, freeze_open
 from runner.config.options import SweepOptions
 from runner.config.validate import read_options
 from runner.errors import ConfigError
@@ -22,6 +24,7 @@ from runner.sweeps.ledger import Combination
 from runner.sweeps.local.pool import LocalPool
 from runner.sweeps.local.slots import Slots
 from runner.sweeps.pool import Work
+from runner.sweeps.slurm.admission import check_admission
 
 _GRACE_SECONDS = 2.0  # there is nothing to save
 
@@ -31,6 +34,7 @@ class CheckWorks:
     """What the processes of a check do."""
 
     is_timed: bool = False  # also measure how long a step takes
+    is_elsewhere: bool = False  # on a cluster, whose machines differ from this one
 
     def validate(
         self,
@@ -38,7 +42,9 @@ class CheckWorks:
         choices: Sequence[Mapping[str, str]],
         notes: Path,
     ) -> Work:
-        return ValidateAll(configs=configs, choices=choices, notes=notes)
+        return ValidateAll(
+            configs=configs, choices=choices, notes=notes, is_elsewhere=self.is_elsewhere
+        )
 
     def rehearse(
         self,
@@ -46,7 +52,13 @@ class CheckWorks:
         choices: Sequence[Mapping[str, str]],
         notes: Path,
     ) -> Work:
-        return Rehearse(configs=configs, choices=choices, notes=notes, is_timed=self.is_timed)
+        return Rehearse(
+            configs=configs,
+            choices=choices,
+            notes=notes,
+            is_timed=self.is_timed,
+            is_elsewhere=self.is_elsewhere,
+        )
 
 
 def check_run(overrides: Sequence[str]) -> int:
@@ -57,7 +69,9 @@ def check_run(overrides: Sequence[str]) -> int:
     cfg, choices, options = _compose(overrides)
     if options.check == "none":
         raise ConfigError("sweep.check=none leaves nothing to check: leave it out")
-    _print(check_config(freeze(cfg), choices, options, is_timed=True))
+    is_elsewhere = is_of_cluster(HydraConfig.get().launcher)
+    frozen = freeze_open(cfg) if is_elsewhere else freeze(cfg)
+    _print(check_config(frozen, choices, options, is_timed=True, is_elsewhere=is_elsewhere))
     return 0
 
 
@@ -67,12 +81,20 @@ def check_config(
     options: SweepOptions,
     *,
     is_timed: bool = False,
+    is_elsewhere: bool = False,
 ) -> Report:
-    """Return what is known of the run with this config; ConfigError if it is wrong."""
+    """Return what is known of the run with this config; ConfigError if it is wrong.
+
+    If it will run on a cluster (`is_elsewhere`), that is asked too.
+    """
     combination = Combination(key=run_key(frozen), overrides=(), config=frozen)
+    works = CheckWorks(is_timed=is_timed, is_elsewhere=is_elsewhere)
     with StopRequests() as stop, checking_pool() as pool:
-        checker = Checker(pool, CheckWorks(is_timed=is_timed), options=options, stop=stop)
-        return checker.check([combination], choices=[choices])
+        checker = Checker(pool, works, options=options, stop=stop)
+        report = checker.check([combination], choices=[choices])
+    if is_elsewhere:
+        report = replace(report, warnings=[*report.warnings, *check_admission([combination])])
+    return report
 
 
 def checking_pool() -> AbstractContextManager[LocalPool]:

@@ -52,7 +52,9 @@ class ClusterRun:
         this process is asked to stop: the run stays on the cluster unless the user cancels it.
         """
         if options.check != "none":
-            check_config(self.config, choices, options)
+            report = check_config(self.config, choices, options, is_elsewhere=True)
+            for warning in report.warnings:
+                print(f"note: {warning}", file=sys.stderr)
         RunDirectory(self.directory).path.mkdir(parents=True, exist_ok=True)
         JobBook(self._directory.slurm).opened(self.launcher, self.config)
         return self.go_on()

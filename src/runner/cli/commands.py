@@ -237,7 +237,8 @@ def predict(
 def status(directory: Path, only_failed: bool, as_json: bool) -> None:
     """Show how the runs of the sweep in DIRECTORY stand, or the one run in it.
 
-    It reads files alone: any machine that sees them will do, also while the sweep runs.
+    It reads files: any machine that sees them will do, also while the sweep runs. Of jobs on a
+    cluster it says in one call of squeue where they are and why they wait.
     """
     from runner.cli.status import status as show
 
@@ -275,6 +276,19 @@ def report(directory: Path) -> None:
     from runner.cli.report import report as write
 
     write(directory)
+
+
+@_commands.command(short_help=COMMANDS["cancel"])
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def cancel(directory: Path) -> None:
+    """End the jobs of the sweep or the run in DIRECTORY; they save first where they can.
+
+    On a cluster those that wait are taken out of the queue. What was done stays, and `resume` goes
+    on from there.
+    """
+    from runner.cli.cancel import cancel as end
+
+    end(directory)
 
 
 @_commands.command(short_help=COMMANDS["clean"])

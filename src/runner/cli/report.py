@@ -4,6 +4,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from runner.cli.columns import table, width_of
@@ -21,6 +22,7 @@ from runner.run.directory import RunDirectory
 from runner.sweeps.directory import SweepDirectory, is_sweep
 from runner.sweeps.history import RunHistory, history_of, limits_text
 from runner.sweeps.record import SweepRecord
+from runner.sweeps.slurm.standing import standing_of
 from runner.sweeps.summary import RunRow, SweepSummary, summarize
 from runner.training.callbacks.console_view import short
 
@@ -42,7 +44,10 @@ def report(path: Path) -> None:
 
 def report_sweep(directory: SweepDirectory) -> None:
     """Write the report of a sweep, show its best runs and print where the report is."""
+    standing = standing_of(directory.slurm)
     summary = summarize(directory)
+    if standing is not None:
+        summary = replace(summary, rows=standing.seen(summary.rows))
     results = results_of(summary)
     folder = summary.directory.report
     try:

@@ -3,7 +3,9 @@
 import json
 import math
 import shlex
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from runner.cli.columns import colored, table, width_of
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
 from runner.sweeps.directory import SweepDirectory, is_sweep
+from runner.sweeps.slurm.standing import Standing, book_of, standing_of
 from runner.sweeps.summary import RunRow, SweepSummary, log_of, run_row, summarize
 from runner.training.callbacks.console_view import duration, short
 
@@ -20,12 +23,16 @@ _UNFINISHED = ("queued", "preempted", "lost", "cancelled", "failed")
 
 def status(path: Path, *, as_json: bool, only_failed: bool) -> None:
     """Print a row for each run in `path`, which is a sweep or a run; RunError for neither."""
+    book, number = book_of(path)
+    # Before the files are read: a job that ends in between has left its last word in them.
+    standing = standing_of(book, None if number is None else [number])
     summary, metric = None, ""
     if is_sweep(path):
-        summary = summarize(SweepDirectory(path))
+        summary = _seen(summarize(SweepDirectory(path)), standing)
         rows, metric = list(summary.rows), summary.record.best_metric
-    elif (directory := RunDirectory(path)).provenance.is_file():
-        rows = [_single(directory)]
+    elif (directory := RunDirectory(path)).provenance.is_file() or directory.slurm.is_file():
+        row = _single(directory, number or 0)
+        rows = standing.seen([row]) if standing else [row]
     else:
         raise RunError(
             f"{path} is neither a sweep (it has no sweep.json) nor a run (no run.json): name the "
@@ -37,10 +44,17 @@ def status(path: Path, *, as_json: bool, only_failed: bool) -> None:
             print(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False))
         return
     _print_table(shown, metric, is_sweep=summary is not None)
+    _print_waiting(shown)
     _print_reasons(shown, most=None if only_failed else _MOST_REASONS)
+    if standing is not None and standing.problem is not None:
+        print(f"states are those of the files, since Slurm could not be asked: {standing.problem}")
     if summary is not None:
         print(sentence(summary))
-        _print_way_on(summary)
+        _print_way_on(summary, standing)
+
+
+def _seen(summary: SweepSummary, standing: Standing | None) -> SweepSummary:
+    return replace(summary, rows=standing.seen(summary.rows)) if standing else summary
 
 
 def sentence(summary: SweepSummary) -> str:
@@ -59,22 +73,26 @@ def sentence(summary: SweepSummary) -> str:
     return text
 
 
-def _single(directory: RunDirectory) -> RunRow:
+def _single(directory: RunDirectory, number: int) -> RunRow:
     from runner.config.written import read_config
 
     config = read_config(directory.config) if directory.config.is_file() else {}
-    return run_row(directory, config=config)
+    return run_row(directory, number=number, config=config)
 
 
 def _print_table(rows: Sequence[RunRow], metric: str, *, is_sweep: bool) -> None:
     if not rows:
         return
-    header = ["run", "state", "step", metric or "score", "best at", "jobs", "left", "changed"]
-    header.append("overrides" if is_sweep else "directory")
-    cells = [_cells(row, is_sweep=is_sweep) for row in rows]
-    if not is_sweep:
-        header, cells = header[1:], [row[1:] for row in cells]
-    left = ("state", "overrides", "directory")
+    header = ["run", "state", "job", "where", "step", metric or "score", "best at", "jobs", "left"]
+    header += ["changed", "overrides" if is_sweep else "directory"]
+    has_jobs = any(row.job for row in rows)
+    kept = [has_jobs or i not in (2, 3) for i in range(len(header))]
+    kept[0] = is_sweep
+    header, *cells = (
+        [cell for cell, is_kept in zip(line, kept, strict=True) if is_kept]
+        for line in (header, *(_cells(row, is_sweep=is_sweep) for row in rows))
+    )
+    left = ("state", "job", "where", "overrides", "directory")
     lines = table(header, cells, left=left, width=width_of())
     print(lines[0])
     for row, line in zip(rows, lines[1:], strict=True):
@@ -88,6 +106,8 @@ def _cells(row: RunRow, *, is_sweep: bool) -> list[str]:
     return [
         str(row.number),
         row.state,
+        row.job or "",
+        row.where,
         f"{row.step}{of}",
         short(row.score),
         "" if row.best_step is None else str(row.best_step),
@@ -106,6 +126,15 @@ def ago(seconds: float | None) -> str:
         if seconds < limit * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds / 86400:.0f} d"
+
+
+def _print_waiting(rows: Sequence[RunRow]) -> None:
+    """Say, once for all of them, why jobs are not at work."""
+    reasons = Counter(row.why for row in rows if row.state == "queued" and row.why)
+    for reason, count in reasons.items():
+        print(f"{count} {'run' if count == 1 else 'runs'} {reason}")
+    if reasons:
+        print()
 
 
 def _print_reasons(rows: Sequence[RunRow], *, most: int | None) -> None:
@@ -129,6 +158,8 @@ def _shown(path: Path) -> str:
 def _reason(row: RunRow) -> str | None:
     if row.error:
         return row.error.splitlines()[0]
+    if row.why and row.state != "queued":
+        return row.why
     if row.state == "lost":
         return "its process is gone, killed or with its machine; it continues where it saved last"
     if row.is_silent:
@@ -136,13 +167,18 @@ def _reason(row: RunRow) -> str | None:
     return "it failed without a word" if row.state == "failed" else None
 
 
-def _print_way_on(summary: SweepSummary) -> None:
+def _print_way_on(summary: SweepSummary, standing: Standing | None) -> None:
     if summary.is_running:
         print("the sweep is running")
         return
     is_open = any(state in summary.counts for state in _UNFINISHED) or summary.num_to_come
-    if is_open and summary.record.starts:
-        path = shlex.quote(str(summary.directory.path))
+    path = shlex.quote(str(summary.directory.path))
+    if standing is not None and standing.num_alive:
+        print(
+            f"nobody watches it, its jobs go on; to watch: python -m runner resume {path}; "
+            f"to end them: python -m runner cancel {path}"
+        )
+    elif is_open and summary.record.starts:
         print(f"it is not running; to go on: python -m runner resume {path}")
 
 
@@ -163,6 +199,9 @@ def _plain(row: RunRow) -> dict[str, Any]:
         "error": row.error,
         "age_seconds": age,
         "seconds_left": left,
+        "job": row.job,
+        "where": row.where or None,
+        "why": row.why or None,
         "path": str(row.path),
         "log": None if log is None else str(log),
     }

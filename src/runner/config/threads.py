@@ -21,10 +21,18 @@ def available_threads(num_ranks: int = 1) -> int:
 
 
 def _available() -> int:
-    """Return how many torch would use: OMP_NUM_THREADS, else the usable cores."""
-    named = os.environ.get("OMP_NUM_THREADS", "")
-    if named.isdigit() and int(named) > 0:
-        return int(named)
+    """Return how many torch would use: OMP_NUM_THREADS, else the usable cores.
+
+    Those of a task of SLURM are what it asked for, also where the cluster does not enforce it.
+    """
+    if (named := _number("OMP_NUM_THREADS")) is not None:
+        return named
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    return min(cores, _number("SLURM_CPUS_PER_TASK") or cores)
+
+
+def _number(variable: str) -> int | None:
+    text = os.environ.get(variable, "")
+    return int(text) if text.isdigit() and int(text) > 0 else None

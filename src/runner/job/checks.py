@@ -30,12 +30,13 @@ class ValidateAll:
     configs: Configs = field(repr=False)
     choices: Choices = field(repr=False)
     notes: Path
+    is_elsewhere: bool = False  # they will run on a cluster
 
     def __call__(self) -> int:
         _tell_how_it_dies()
         note_stage(self.notes, READING)
         for config, choices in zip(self.configs, self.choices, strict=True):
-            found = _validated(config, choices, threads=1)
+            found = _validated(config, choices, is_elsewhere=self.is_elsewhere, threads=1)
             findings = Findings() if isinstance(found, RunConfig) else Findings(problems=found)
             note_findings(self.notes, findings)
         return 0
@@ -52,11 +53,15 @@ class Rehearse:
     choices: Choices = field(repr=False)
     notes: Path
     is_timed: bool = False
+    is_elsewhere: bool = False  # they will run on a cluster
 
     def __call__(self) -> int:
         _tell_how_it_dies()
         note_stage(self.notes, READING)
-        read = [_validated(c, g) for c, g in zip(self.configs, self.choices, strict=True)]
+        read = [
+            _validated(config, choices, is_elsewhere=self.is_elsewhere)
+            for config, choices in zip(self.configs, self.choices, strict=True)
+        ]
         valid = [config for config in read if isinstance(config, RunConfig)]
         # Not before: who orders a check does not have to import torch.
         from runner.job.rehearsal import rehearse
@@ -67,6 +72,7 @@ class Rehearse:
                 tell=lambda stage: note_stage(self.notes, stage),
                 scratch=self.notes.parent,  # removed by who ordered this, should it be killed
                 is_timed=self.is_timed,
+                is_elsewhere=self.is_elsewhere,
             )
             if valid
             else ()
@@ -78,11 +84,20 @@ class Rehearse:
 
 
 def _validated(
-    config: Mapping[str, Any], choices: Mapping[str, str], *, threads: int | None = None
+    config: Mapping[str, Any],
+    choices: Mapping[str, str],
+    *,
+    is_elsewhere: bool,
+    threads: int | None = None,
 ) -> RunConfig | Sequence[str]:
-    """Return the config, or what is wrong with it."""
+    """Return the config, as the cluster will run it if that `is_elsewhere`, or what is wrong."""
     try:
-        return validate(from_frozen(config), choices=choices, threads=threads)
+        valid = validate(from_frozen(config), choices=choices, threads=threads)
+        if not is_elsewhere:
+            return valid
+        from runner.job.elsewhere import on_cluster
+
+        return on_cluster(valid)
     except ConfigError as error:
         return error.problems
 

@@ -26,6 +26,7 @@ from runner.config.options import Options, ParameterOptions, TrainerOptions
 from runner.config.run_config import Node, RunConfig
 from runner.config.targets import TARGET
 from runner.data.loader import Loader
+from runner.job.elsewhere import as_on_cpu, is_about_gpus, stand_in
 from runner.job.observed import ObservedLoader, ObservedTask, Stage
 from runner.job.picklable import check_picklable
 from runner.job.place import wants_ranks
@@ -56,6 +57,7 @@ def rehearse(
     tell: Callable[[str], None] = lambda _: None,
     scratch: Path | None = None,
     is_timed: bool = False,
+    is_elsewhere: bool = False,
 ) -> list[Findings]:
     """Return what would go wrong with each of `configs` on this machine, in a sentence each.
 
@@ -63,21 +65,30 @@ def rehearse(
     are planned, and the first that can be is tried: what it finds counts for all. `tell` hears of
     each stage before it begins. What is written goes into a folder in `scratch` (None: where the
     system has its own) that is removed. With `is_timed` a few more steps are made, and their
-    seconds are among the facts.
+    seconds are among the facts. What will run on a cluster (`is_elsewhere`) is tried as far as
+    this machine can; on its CPU nothing is timed for a GPU.
     """
+    substitute = stand_in(configs[0].options) if is_elsewhere else None
+    if substitute is not None:
+        if not substitute.is_tried:
+            return [Findings(warnings=[substitute.note]) for _ in configs]
+        configs, is_timed = [as_on_cpu(config) for config in configs], False
     stage = Stage(tell)
     problems: dict[int, list[str]] = {}
     facts: dict[str, Any] = {}
     with warnings_heard() as warnings:
+        warnings += [] if substitute is None else [substitute.note]
         warnings += _not_covered(configs[0].options)
         try:
-            device = _device(configs[0].options)
+            device = _device(configs[0].options, is_elsewhere=is_elsewhere)
             built = _build(configs[0], device, stage)
             plans = _plan_all(configs, built, stage, problems)
             if plans:
                 _try_one(plans, stage, problems, facts, scratch=scratch, is_timed=is_timed)
         except (Exception, SystemExit) as error:
-            if _comes_of_one_rank(error, configs[0].options):
+            if substitute is not None and is_about_gpus(error):
+                warnings.append(f"not tried to the end: {told(error, stage)[0]}")
+            elif _comes_of_one_rank(error, configs[0].options):
                 warnings.append(f"not tried to the end: one rank has not enough memory ({error})")
             else:
                 problems = {number: told(error, stage) for number in range(len(configs))} | problems
@@ -88,8 +99,9 @@ def rehearse(
     ]
 
 
-def _device(options: Options) -> torch.device:
-    wants_ranks(options)  # or tells why there cannot be so many
+def _device(options: Options, *, is_elsewhere: bool) -> torch.device:
+    if not is_elsewhere:
+        wants_ranks(options)  # or tells why there cannot be so many
     is_rank = options.hardware.num_processes > 1
     return prepare_hardware(options.hardware, local_rank=0 if is_rank else None)
 

@@ -24,6 +24,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,15 @@ PATIENCE_SECONDS = 60.0
 _LOCAL_FILESYSTEMS = frozenset({"apfs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "xfs", "zfs"})
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Who holds a lease; a process that is not visible from here cannot be signalled either."""
+
+    host: str
+    pid: int
+    is_visible: bool
 
 
 class Lease:
@@ -119,8 +129,15 @@ class Lease:
 
 def is_held(path: Path) -> bool:
     """Return whether somebody may be behind the lease at `path`; waits for nobody's heartbeat."""
+    return holder_of(path) is not None
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Return who may be behind the lease at `path`, None if nobody is."""
     holder = _read(path)
-    return holder is not None and not _is_gone(holder, path)
+    if holder is None or _is_gone(holder, path):
+        return None
+    return Holder(host=holder["host"], pid=holder["pid"], is_visible=_is_visible(holder))
 
 
 @contextmanager

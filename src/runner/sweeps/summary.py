@@ -53,6 +53,9 @@ class RunRow:
     age_seconds: float | None  # since its status was written last
     seconds_left: float | None
     path: Path = field(repr=False)
+    job: str | None = None  # its job on a cluster, as long as that is not known to have ended
+    where: str = ""  # where that job is: "node1", "pending: Priority"
+    why: str = ""  # the same in a sentence that says what to do
 
     @property
     def has_score(self) -> bool:

@@ -51,6 +51,14 @@ def test_models_and_batch_sizes_are_tried_each_and_workers_are_not() -> None:
     assert [trial.variants for trial in trials.chosen] == [[[0, 1]], [[2, 3]], [[4, 5]], [[6, 7]]]
 
 
+def test_where_a_job_waits_is_no_reason_for_a_trial() -> None:
+    nodes = [{"partition": name, "nodes": 1} for name in ("low", "high")]
+    waiting = [combination(hardware={"device": "cpu", "slurm": node}) for node in nodes]
+    assert choose_trials(waiting).num_kinds == 1
+    shared = [combination(hardware={"slurm": {"nodes": count}}) for count in (1, 2)]
+    assert choose_trials(shared).num_kinds == 2
+
+
 def test_another_kind_of_optimizer_is_tried() -> None:
     assert len(choose_trials(grid(optimizer___target_=["a.Adam", "a.SGD"])).chosen) == 2
 

@@ -32,6 +32,21 @@ def test_what_sbatch_refuses_is_told_with_its_key(tools: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("Invalid account or account/partition combination specified", "account"),
+        ("Invalid qos specification", "qos"),
+        ("Invalid feature specification", "constraint"),
+        ("Requested time limit is invalid (missing or exceeds some limit)", "time_limit"),
+    ],
+)
+def test_the_words_of_sbatch_are_told_with_the_key(tools: Path, words: str, key: str) -> None:
+    say(tools, "sbatch", f"echo 'allocation failure: {words}' >&2; exit 1")
+    refusal = refusal_of(Resources())
+    assert refusal == f"the cluster would refuse the job: {words} (hardware.slurm.{key})"
+
+
 def test_sbatch_is_asked_for_what_the_job_will_ask(tools: Path) -> None:
     say(tools, "sbatch", f'echo "$@" >{tools}/options')
     resources = Resources(nodes=2, gpus_per_node="a100:2", sbatch=(("exclusive", True),))

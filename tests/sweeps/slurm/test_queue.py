@@ -1,9 +1,7 @@
 """What squeue and sacct say of jobs; programs of the same names stand for them."""
 
 import os
-import stat
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,34 +10,12 @@ from runner.errors import RunError
 from runner.sweeps.slurm import queue
 from runner.sweeps.slurm.queue import QueuedJob, QueueUnavailable, read_queue, why
 from runner.sweeps.slurm.reasons import ENDED, WAITING
-
-Commands = Callable[..., Path]
+from tests.sweeps.slurm.programs import Commands, calls_in
 
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """Puts programs first in PATH that print a text, and write down how they were called."""
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    monkeypatch.setattr(queue, "_sacct_silent_until", 0.0)
-
-    def make(name: str, output: str = "", *, error: str = "", code: int = 0) -> Path:
-        calls = tmp_path / f"{name}.calls"
-        for suffix, text in (("out", output), ("err", error)):
-            (tmp_path / f"{name}.{suffix}").write_text(text)
-        program = tmp_path / name
-        program.write_text(
-            f'#!/bin/sh\necho "$SQUEUE_STATES$SACCT_FORMAT $*" >> {calls}\n'
-            f"cat {tmp_path}/{name}.out; cat {tmp_path}/{name}.err >&2; exit {code}\n"
-        )
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-        return calls
-
-    make("sacct", error="Slurm accounting storage is disabled", code=1)
-    return make
-
-
-def calls_in(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
+    return Commands(tmp_path, monkeypatch)
 
 
 def test_tasks_of_arrays_and_jobs_are_told_apart(commands: Commands) -> None:

@@ -151,11 +151,6 @@ def test_the_warning_may_be_another() -> None:
     assert asked().parameters(warning_seconds=30)["signal_delay_s"] == 30
 
 
-def test_variables_are_set_before_the_lines_of_the_user() -> None:
-    parameters = asked("hardware.slurm.setup=[module load x]").parameters(environment={"A": "b c"})
-    assert parameters["setup"] == ["export A='b c'", "module load x"]
-
-
 def test_a_job_that_must_not_come_back_says_so() -> None:
     options: dict[str, Any] = asked("hardware.slurm.sbatch={no-requeue: true}").parameters()
     assert options["additional_parameters"] == {"no-requeue": True}

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from runner.cli.check import CheckWorks, checking_pool
 from runner.cli.sweeps.jobs import Performer, has_pool, jobs_on_cluster, open_pooled
-from runner.cli.sweeps.launcher_node import changed_launcher
+from runner.cli.sweeps.launcher_node import changed_launcher, is_of_cluster
 from runner.cli.sweeps.plan import Plan, plan_of
 from runner.cli.sweeps.start import held, start_sweep
 from runner.cli.train import train
@@ -73,7 +73,8 @@ def _resume_search(directory: SweepDirectory, record: SweepRecord, overrides: Se
         plan = _plan(directory, record, layout)
         with StopRequests() as stop, checking_pool() as pool:
             options = replace(plan.options, check="config")
-            checker = Checker(pool, CheckWorks(), options=options, stop=stop)
+            works = CheckWorks(is_elsewhere=is_of_cluster(record.launcher))
+            checker = Checker(pool, works, options=options, stop=stop)
             checker.check(plan.to_check, choices=plan.choices)
             with held(directory, stop):
                 plan.open_source(Ledger(directory.ledger))

@@ -19,6 +19,7 @@ from runner.cli.check import CheckWorks
 from runner.cli.status import print_sweep
 from runner.cli.sweeps.console import SweepConsole
 from runner.cli.sweeps.jobs import Performer, jobs_on_cluster, open_performer
+from runner.cli.sweeps.launcher_node import is_of_cluster
 from runner.cli.sweeps.mirror import Mirror
 from runner.cli.sweeps.plan import (
     Plan,
@@ -43,6 +44,7 @@ from runner.sweeps.ledger import Combination, Ledger, read_ledger
 from runner.sweeps.opening import change_of_code, changed_since
 from runner.sweeps.pool import Home
 from runner.sweeps.record import read_record, start_entry, write_record
+from runner.sweeps.slurm.admission import check_admission
 from runner.sweeps.source import Source
 from runner.sweeps.summary import RunRow, SweepSummary, summarize
 
@@ -127,10 +129,12 @@ def check(plan: Plan, jobs: Performer, console: SweepConsole, stop: StopRequests
     if plan.options.check == "none":
         return
     console.say("checking ...")
+    is_elsewhere = is_of_cluster(plan.record.launcher)
+    works = CheckWorks(is_elsewhere=is_elsewhere)
     with jobs.lend_pool() as pool:
-        checker = Checker(pool, CheckWorks(), options=plan.options, stop=stop)
+        checker = Checker(pool, works, options=plan.options, stop=stop)
         report = checker.check(plan.to_check, choices=plan.choices)
-    for warning in report.warnings:
+    for warning in [*report.warnings, *(check_admission(plan.to_check) if is_elsewhere else ())]:
         console.say(f"note: {warning}")
     tried = f", {len(report.facts)} of {report.num_kinds} kinds tried" if report.num_kinds else ""
     console.say(f"checked {report.combinations} configs{tried} in {report.seconds:.1f} s")

@@ -11,7 +11,7 @@ MOST_TRIALS = 12
 
 # What decides whether a step can be made, and what only how it is planned.
 _NODES = (
-    *("model", "task", "precision", "hardware", "debug", "parameters"),
+    *("model", "task", "precision", "debug", "parameters"),
     *("init_weights_from", "init_weights_strict"),
 )
 _TRAINER_KEYS = (
@@ -22,6 +22,7 @@ _TRAINER_KEYS = (
     "on_out_of_memory",
     "max_grad_norm",
 )
+_SLURM_KEYS = ("nodes", "tasks_per_node", "gpus_per_node")  # of a node hardware.slurm
 _PLANNED_NODES = ("optimizer", "scheduler", "trainer")
 
 
@@ -76,11 +77,18 @@ def _kind(config: Mapping[str, Any]) -> str:
     deciding = {
         **{name: config.get(name) for name in _NODES},
         "data": {k: v for k, v in (config.get("data") or {}).items() if k != "num_workers"},
+        "hardware": _of_hardware(config.get("hardware") or {}),
         "trainer": {key: trainer.get(key) for key in _TRAINER_KEYS},
         "optimizer": _targets(config.get("optimizer") or {}),
         "accumulates": (trainer.get("gradient_accumulation_steps") or 1) != 1,
     }
     return json.dumps(deciding, sort_keys=True, default=str)
+
+
+def _of_hardware(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a node `hardware` decides it: where and for how long a job waits does not."""
+    slurm = node.get("slurm") or {}
+    return {**node, "slurm": {key: slurm.get(key) for key in _SLURM_KEYS}}
 
 
 def _targets(node: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from runner.errors import ConfigError, RunError, did_you_mean
 from runner.sweeps.checks.blame import blame
 from runner.sweeps.ledger import Combination
 from runner.sweeps.slurm.cluster import call, has_gpus, partitions, words_of
-from runner.sweeps.slurm.resources import GPU_OPTIONS, Resources, resources_of
+from runner.sweeps.slurm.resources import Resources, resources_of
 
 # Of submitit's parameters those that are no options of sbatch.
 _NO_OPTIONS = (
@@ -95,8 +95,7 @@ def _meant(said: str, resources: Resources) -> str:
 def _forgets_gpus(config: Mapping[str, Any], resources: Resources) -> bool:
     """Return whether a job that takes what there is asks for no GPU."""
     device = (config.get("hardware") or {}).get("device")
-    asks = resources.gpus_per_node or any(name in GPU_OPTIONS for name, _ in resources.sbatch)
-    return device == "auto" and not asks
+    return device == "auto" and not resources.has_gpus
 
 
 def _flags(parameters: dict[str, Any]) -> list[str]:

@@ -5,7 +5,6 @@ Jobs with equal resources go into one array, so they can be hashed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from shlex import quote
 from typing import Any
 
 from runner.config.asked import hardware_of
@@ -17,7 +16,7 @@ from runner.sweeps.slurm.cluster import time_limit_minutes
 WARNING_SECONDS = 120
 # Asked for where a partition has no limit: submitit must be told one, and jobs run until they end.
 _ENDLESS_MINUTES = 365 * 24 * 60
-GPU_OPTIONS = ("gpus", "gpus-per-task", "gres")  # of sbatch: with one of them none is added
+_GPU_OPTIONS = ("gpus", "gpus-per-task", "gres")  # of sbatch: with one of them none is added
 
 Option = str | int | float | bool
 
@@ -45,20 +44,18 @@ class Resources:
         """Return how many ranks the run has."""
         return self.nodes * self.tasks_per_node
 
-    def parameters(
-        self,
-        *,
-        warning_seconds: float = WARNING_SECONDS,
-        environment: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
+    @property
+    def has_gpus(self) -> bool:
+        """Return whether a job has GPUs, however they are asked for."""
+        return bool(self.gpus_per_node) or any(name in _GPU_OPTIONS for name, _ in self.sbatch)
+
+    def parameters(self, *, warning_seconds: float = WARNING_SECONDS) -> dict[str, Any]:
         """Return the parameters for submitit's SlurmExecutor.
 
-        So many seconds before its time limit the job is warned, at most half of its time. The
-        variables of `environment` are set before the set-up lines. Raises RunError if the cluster,
-        which knows the limits of its partitions, cannot be asked.
+        So many seconds before its time limit the job is warned, at most half of its time. Raises
+        RunError if the cluster, which knows the limits of its partitions, cannot be asked.
         """
         minutes = self.time_minutes or time_limit_minutes(self.partition) or _ENDLESS_MINUTES
-        exports = [f"export {name}={quote(value)}" for name, value in (environment or {}).items()]
         asked = {
             "gpus_per_node": self.gpus_per_node,
             "mem": None if self.memory_gb is None else f"{round(self.memory_gb * 1024)}M",
@@ -66,7 +63,7 @@ class Resources:
             "account": self.account,
             "qos": self.qos,
             "constraint": self.constraint,
-            "setup": [*exports, *self.setup] or None,
+            "setup": list(self.setup) or None,
         }
         return {
             "nodes": self.nodes,
@@ -96,7 +93,11 @@ def resources_of(config: Mapping[str, Any]) -> Resources:
 
     An older config, without hardware.slurm, asks for what its other keys need.
     """
-    hardware, num_workers = hardware_of(config)
+    return resources_for(*hardware_of(config))
+
+
+def resources_for(hardware: HardwareOptions, num_workers: int) -> Resources:
+    """Return what a run asks for whose ranks load data in so many processes; or ConfigError."""
     slurm = hardware.slurm
     tasks = _tasks_per_node(hardware)
     sbatch = _options(slurm.sbatch or {})
@@ -148,7 +149,7 @@ def _gpus_per_node(
     if not hardware.device.startswith("cuda"):
         return asked or None
     if asked is None:
-        return None if any(name in sbatch for name in GPU_OPTIONS) else _one_each(hardware, tasks)
+        return None if any(name in sbatch for name in _GPU_OPTIONS) else _one_each(hardware, tasks)
     if gpus_in(asked) < tasks:
         raise ConfigError(
             f"hardware.slurm.gpus_per_node={asked}, and hardware.device={hardware.device} takes "
