@@ -10,13 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import RunError
+from runner.sweeps.slurm.queue import QueueUnavailable
 from runner.sweeps.slurm.work import SlurmWork
 
 ENDLESS = 10**6  # time-outs after which submitit lets a job come back; runner has limits of its own
 
 # Of the allocation in which the submitting process may run itself: they are not the jobs'.
 _OF_ALLOCATIONS = re.compile(r"S(LURM|BATCH|RUN)_(?!CONF$)")
-_TOO_MANY = ("job submit limit", "SubmitJob", "MaxJobCount", "slurm controller table is full")
+_TOO_MANY = (
+    *("job submit limit", "SubmitJob", "MaxJobCount", "controller table is full"),
+    *("Resource temporarily unavailable", "temporarily unable to accept job"),
+)
+# Nobody knows whether it has taken them.
+_NO_ANSWER = (
+    *("contact slurm controller", "timed out", "Connection refused", "Transport endpoint"),
+    *("Zero Bytes were transmitted", "Communication connection failure", "standby mode"),
+)
 
 
 class QueueFullError(RunError):
@@ -35,7 +44,8 @@ class Submission:
     def submit(self, works: Sequence[SlurmWork]) -> list[str]:
         """Submit `works` and return the id of each: "123", or "123_4" of an array.
 
-        Raises QueueFullError when there are too many for now, RunError when the cluster refuses.
+        Raises QueueFullError when there are too many for now, QueueUnavailable when the cluster
+        gives no answer, RunError when it refuses.
         """
         from submitit import SlurmExecutor
         from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -68,4 +78,6 @@ def _refusal(error: Exception) -> RunError:
     told = "; ".join(line for line in lines if "sbatch" not in line and "Traceback" not in line)
     if any(word in words for word in _TOO_MANY):
         return QueueFullError(f"the cluster takes no more jobs now: {told or words}")
+    if any(word in words for word in _NO_ANSWER):
+        return QueueUnavailable(f"the cluster does not answer: {told or words}")
     return RunError(f"the cluster refused the jobs: {told or words}")
