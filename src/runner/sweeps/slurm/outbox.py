@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from runner.errors import RunError
-from runner.runtime.signals import held_back_from_children
 from runner.sweeps.codebase.snapshot import take_snapshot
 from runner.sweeps.codebase.submitted import SubmittedCode, leave_code
 from runner.sweeps.pool import Home
@@ -131,8 +130,7 @@ class Outbox:
         )
         self._book.submitting(name, [job.number for job in jobs])
         try:
-            with held_back_from_children():  # Ctrl-C is for this process, not for sbatch
-                ids = submission.submit([job.work for job in jobs])
+            ids = submission.submit([job.work for job in jobs])
         except QueueUnavailable:  # it may have been taken
             raise
         except RunError:

@@ -2,16 +2,21 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.errors import RunError
+from runner.runtime.signals import held_back_from_children
 from runner.sweeps.slurm.queue import QueueUnavailable
 from runner.sweeps.slurm.work import SlurmWork
+
+T = TypeVar("T")
 
 ENDLESS = 10**6  # time-outs after which submitit lets a job come back; runner has limits of its own
 
@@ -56,10 +61,28 @@ class Submission:
             )
             executor.update_parameters(job_name=self.name, **self.parameters)
             with _outside_of_allocations(), redirect_stderr(StringIO()):  # told by the error
-                jobs = executor.submit_array(works)
+                jobs = _interruptible(lambda: executor.submit_array(works))
         except (FailedJobError, FailedSubmissionError, RuntimeError, OSError) as error:
             raise _refusal(error) from error
         return [job.job_id for job in jobs]
+
+
+def _interruptible(call: Callable[[], T]) -> T:
+    """Return what `call` does, out of the reach of Ctrl-C; a second one leaves it alone.
+
+    sbatch waits for two minutes where the cluster is full. What it starts is not signalled.
+    """
+    done: Future[T] = Future()
+
+    def work() -> None:
+        with held_back_from_children():
+            try:
+                done.set_result(call())
+            except BaseException as error:
+                done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return done.result()
 
 
 @contextmanager
