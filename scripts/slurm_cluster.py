@@ -178,8 +178,10 @@ class Cluster:
         """End the daemon of a node first, then all that it had started."""
         self._kill_daemon(node)
         while members := self._members(node):
-            for pid in members:
-                kill(pid)
+            # All at once: the keeper of a step would tell the controller of a task's end.
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in members:
+                    kill(pid, number)
             time.sleep(0.02)
 
     def _pid(self, name: str) -> int | None:
@@ -222,9 +224,9 @@ def read_environment(pid: int) -> set[bytes]:
         return set()
 
 
-def kill(pid: int) -> None:
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
 
 
 def free_ports(count: int) -> list[int]:

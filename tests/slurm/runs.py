@@ -63,6 +63,8 @@ class Pace(Callback):
         elif fit.ranks.rank == self._rank and self._mischief == "wait":
             _wait_in(fit.directory)
         elif fit.ranks.rank == self._rank:
+            if step > SAVED:
+                _wait_for_save(fit.directory)
             self._misbehave()
 
     def _misbehave(self) -> None:
@@ -84,6 +86,12 @@ def _wait_in(directory: RunDirectory) -> None:
     _sign(directory, "waiting").touch()
     while not _sign(directory, "struck").exists():
         assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
+
+
+def _wait_for_save(directory: RunDirectory) -> None:
+    """Wait for the last save before the mischief, which is written in the background."""
+    while not (directory.checkpoints / f"step_{SAVED:08d}" / "manifest.json").exists():
         time.sleep(0.02)
 
 

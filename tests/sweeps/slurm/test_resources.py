@@ -123,7 +123,7 @@ def test_the_script_says_all_that_is_asked(tmp_path: Path) -> None:
     assert not any(word in text for word in ("x11", "hold", "wckey"))
     assert "module load cuda" in lines[lines.index("# setup") + 1]
     (srun,) = [line for line in lines if line.startswith("srun")]
-    assert "--kill-on-bad-exit=1 --cpus-per-task=4 --mpi=pmix" in srun
+    assert "--kill-on-bad-exit=1 --wait=0 --cpus-per-task=4 --mpi=pmix" in srun
 
 
 def test_submitit_takes_the_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

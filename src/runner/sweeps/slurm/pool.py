@@ -311,6 +311,8 @@ def _end_of(job: _Job, folder: Path) -> Ended:
             return Ended(number=job.number, signal=signal.SIGTERM, exceeded="time")
         case "OUT_OF_MEMORY":
             return Ended(number=job.number, signal=signal.SIGKILL, exceeded="memory")
+        case "FAILED" if job.seen and job.seen.signal:  # its batch script was killed
+            return Ended(number=job.number, signal=job.seen.signal)
         case "FAILED":
             code = (job.seen and job.seen.exit_code) or 1
             return Ended(number=job.number, exit_code=code, log=folder / f"{job.id}_0_log.out")

@@ -78,6 +78,7 @@ class Resources:
             # Since Slurm 22.05 srun does not inherit the CPUs of a task.
             "srun_args": [
                 "--kill-on-bad-exit=1",
+                "--wait=0",  # rank 0 leaves last, having told its trackers
                 f"--cpus-per-task={self.cpus_per_task}",
                 *self.srun,
             ],

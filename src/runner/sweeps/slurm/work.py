@@ -102,7 +102,9 @@ class SlurmWork:
     def _exit_code(self) -> int:
         """Do the work; what it raises is told as an interpreter tells it."""
         try:
-            sys.path[:] = self.path
+            sys.path[:] = dict.fromkeys(
+                [*self.path, *sys.path]
+            )  # also what set-up lines have added
             return int(cloudpickle.loads(self.work)() or 0)
         except Interrupted as stop:
             return stop.exit_code
