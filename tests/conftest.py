@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.cluster import slurm_cluster, slurm_cluster_with_accounting, slurm_conf
+from tests.slurm.cluster import (
+    new_jobs,
+    slurm_cluster,
+    slurm_cluster_with_accounting,
+    slurm_conf,
+)
 
-__all__ = ["slurm_cluster", "slurm_cluster_with_accounting", "slurm_conf"]  # fixtures
+__all__ = ["new_jobs", "slurm_cluster", "slurm_cluster_with_accounting", "slurm_conf"]  # fixtures
 
 # Before torch is imported: tests are many and small.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -18,7 +18,9 @@ import torch
 import yaml
 
 import runner
+from hydra_plugins.runner_launchers import SlurmLauncherConf
 from runner.cli.catalogue import COMMANDS
+from runner.config.cluster import SlurmOptions
 from runner.config.locate import shipped_conf
 from runner.config.targets import locate
 from runner.config.validate import LOADER_KEYS, OPTION_NODES, TOP_LEVEL_KEYS
@@ -43,10 +45,11 @@ FILES = [
     (name, text) for text, name in re.findall(r"^```yaml\n(# (\S+)\n.*?)^```$", PAGE, re.M | re.S)
 ]
 PROJECTS = ("hezar", "accmt", "lernomatic", "qurious")
-SECTIONS = {name: PAGE.split(f"\n## {name}\n")[1].split("\n## ")[0] for name in PROJECTS}
+TABLES = (*PROJECTS, "hydra-submitit-launcher")  # the last has neither script nor command
+SECTIONS = {name: PAGE.split(f"\n## {name}\n")[1].split("\n## ")[0] for name in TABLES}
 COMMAND_OF = {
-    name: re.findall(r"^```bash\n(.*?)^```$", text, re.M | re.S)[0].strip()
-    for name, text in SECTIONS.items()
+    name: re.findall(r"^```bash\n(.*?)^```$", SECTIONS[name], re.M | re.S)[0].strip()
+    for name in PROJECTS
 }
 TABLE_OF = {
     name: [
@@ -168,12 +171,12 @@ def test_what_the_page_lets_one_override_is_overridden(world: Path) -> None:
     assert called == set(methods)
 
 
-@pytest.mark.parametrize("project", PROJECTS)
+@pytest.mark.parametrize("project", TABLES)
 def test_every_row_has_a_test_and_every_test_a_row(project: str) -> None:
     assert [row[0] for row in TABLE_OF[project]] == list(ROWS[project])
 
 
-@pytest.mark.parametrize("project", PROJECTS)
+@pytest.mark.parametrize("project", TABLES)
 def test_the_test_of_every_row_is_there(project: str) -> None:
     for theirs, test in ROWS[project].items():
         file, _, name = test.partition("::")
@@ -181,7 +184,7 @@ def test_the_test_of_every_row_is_there(project: str) -> None:
         assert f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{theirs}: {test}"
 
 
-@pytest.mark.parametrize("project", PROJECTS)
+@pytest.mark.parametrize("project", TABLES)
 def test_what_stands_here_exists_or_is_fixed_with_a_reason(project: str) -> None:
     for theirs, ours in TABLE_OF[project]:
         if ours.startswith("fixed"):
@@ -194,7 +197,8 @@ LITERALS = {  # values, files, metrics, names of others
     *("auto", "500 steps", "2 epochs", "logs/", "model.safetensors", "huggingface-cli upload"),
     *("train.loss", "evaluation.loss", "train.grad_norm", "state_dict()", "fit"),
     "CosineAnnealingWarmRestarts",
-    "plots/",
+    *("plots/", "slurm/", "logs/console.log"),
+    *("4 hours", "{comment: mine, exclude: [node3]}", "{gres: gpu:2}"),
     "transformers.AutoModelForCausalLM.from_pretrained",
     "optimizer: {name: adamw, lr: 1e-3}",
 }
@@ -238,6 +242,10 @@ def _check_key(code: str) -> None:
     key, _, value = code.lstrip("+").partition("=")
     if value and (shipped_conf() / key).is_dir():
         assert (shipped_conf() / key / f"{value}.yaml").is_file(), code
+        return
+    if key.startswith(("hydra.launcher.", "hardware.slurm.")):
+        options = SlurmLauncherConf if key.startswith("hydra") else SlurmOptions
+        assert key.split(".")[2] in {field.name for field in dataclasses.fields(options)}, code
         return
     node, _, rest = key.partition(".")
     if not rest:

@@ -16,7 +16,7 @@ COMMANDS = [
     line.partition(" #")[0].strip()
     for block in re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
-    if re.search(r"runner (status|report|clean) ", line)
+    if re.search(r"runner (status|report|cancel|clean) ", line)
 ]
 ANSWERS = {  # what stands in the output of each
     "status SWEEP_DIR": "3 runs: 2 completed, 1 failed; best evaluation.loss=0.1 is run 1",
@@ -24,6 +24,8 @@ ANSWERS = {  # what stands in the output of each
     "status SWEEP_DIR --json": '"state": "failed"',
     "status RUN_DIR": "completed",
     "report SWEEP_DIR": "SWEEP_DIR/report/report.html",
+    "cancel SWEEP_DIR": "nothing to cancel: no job is at work or waits; 3 runs: 2 completed",
+    "cancel RUN_DIR": "nothing to cancel: no job is at work or waits; the run is completed",
     "clean SWEEP_DIR": "of 1 run",
     "clean SWEEP_DIR --keep-best 3 --yes": "nothing to delete",
     "clean RUN_DIR --yes": "freed",

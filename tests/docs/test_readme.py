@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,8 @@ RUNS_OF_SWEEPS = {3: 6, 4: 8}  # by the commas of the command
 PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 FEW_PLATES = ("data.train_size=64", "data.evaluation_size=8", "data.test_size=8")
 LOOKING = [c for c in COMMANDS if c == RUNNER or "--help" in c or "--cfg" in c]
-OTHERS = (
-    r"resume|predict|find-|check|status|report|cancel|_real"  # tested below, or with other pages
-)
+# Tested below, or with other pages.
+OTHERS = r"resume|predict|find-|check|status|report|cancel|sync|slurm|_real"
 TRAINING = [
     c for c in COMMANDS if c.startswith(RUNNER) and c not in LOOKING and not re.search(OTHERS, c)
 ]
@@ -49,6 +49,7 @@ def test_the_readme_shows_each_kind_of_command() -> None:
     assert COMMANDS[:2] == ["scripts/run +experiment=plate_ocr", "scripts/test"]
     assert len(LOOKING) == 3
     assert len(TRAINING) == 9
+    assert len([c for c in COMMANDS if "slurm" in c]) == 1
 
 
 def test_the_launcher_of_the_readme_is_a_tested_one() -> None:
@@ -77,6 +78,30 @@ def test_checking_leaves_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "parameters" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slurm
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_it_trains_on_a_cluster(new_jobs: Callable[[], list[str]], tmp_path: Path) -> None:
+    (command,) = (c for c in COMMANDS if "slurm" in c)
+    less = (*SMALL, *FEW_PLATES, "hardware=cpu", "hardware.threads=1", "sweep.check=config")
+    done = call(*arguments_of(command), *less, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert new_jobs() == ["COMPLETED"] * 2
+
+
+def test_what_is_missing_is_delivered(tmp_path: Path) -> None:
+    assert call("+experiment=digits", *SMALL, "trackers=csv", cwd=tmp_path).returncode == 0
+    (table,) = tmp_path.rglob("metrics.csv")
+    rows = table.read_text()
+    table.unlink()
+    shutil.rmtree(table.parent / "trackers")
+    (command,) = (c for c in COMMANDS if c.startswith(f"{RUNNER} sync"))
+    done = call(*arguments_of(command), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "rows delivered" in done.stdout
+    assert table.read_text() == rows
 
 
 @pytest.mark.parametrize("command", TRAINING)
@@ -156,5 +181,5 @@ def write_picture(path: Path) -> None:
 def test_looking_at_a_sweep_and_resuming_it_are_tested_with_its_page() -> None:
     page = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
     commands = [c for c in COMMANDS if "SWEEP_DIR" in c]
-    assert len(commands) == 2
+    assert len(commands) == 3
     assert [c for c in commands if c not in page] == []

@@ -11,7 +11,9 @@ from runner.config.compose import compose
 from runner.config.options import TrainerOptions
 from runner.config.validate import validate
 from runner.run.journal import read_journal
+from tests.cli.test_sync import run_of, sweep_of
 from tests.commands.command import call, only_run
+from tests.trackers.mlflow.world import stored_runs
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tracking.md").read_text(encoding="utf-8")
@@ -29,9 +31,27 @@ NO_PICTURES = ("~callbacks.learning_curves", "~callbacks.sample_pictures")
 pytest.importorskip("tensorboard")
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] != "sync"], ids=" ".join)
 def test_every_command_is_a_config_whose_trackers_can_be_made(command: list[str]) -> None:
     build_trackers(validate(compose(command)))
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] == "sync"], ids=" ".join)
+def test_what_is_missing_is_delivered(command: list[str], tmp_path: Path) -> None:
+    csv = {"csv": {"_target_": "runner.trackers.csv_file.CSVTracker"}}
+    run_of(tmp_path / "outputs" / "run1", "completed", csv)
+    sweep_of(tmp_path / "outputs" / "sweep", csv, ["completed", "failed"])
+    (tmp_path / "RUN_DIR").symlink_to("outputs/run1")
+    (tmp_path / "SWEEP_DIR").symlink_to("outputs/sweep")
+    store = f"sqlite:///{tmp_path}/server.db"
+    done = call(*(word.replace("http://server:5000", store) for word in command), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    if "--to" in command:
+        assert {run.name for run in stored_runs(tmp_path / "server.db")} == {
+            *("run1", "sweep", "0", "1")
+        }
+    else:
+        assert done.stdout.count("5 rows delivered, 0 were there") == 3
 
 
 def test_monitor_norm_and_profile_do_what_the_page_says(tmp_path: Path) -> None:

@@ -125,6 +125,13 @@ def slurm_cluster_with_accounting() -> Iterator[SlurmCluster]:
         yield cluster
 
 
+@pytest.fixture
+def new_jobs(slurm_cluster: SlurmCluster) -> Callable[[], list[str]]:
+    """Tell the states of the jobs that were submitted since the test began."""
+    before = slurm_cluster.squeue()
+    return lambda: [state for job, state in slurm_cluster.squeue().items() if job not in before]
+
+
 @pytest.fixture(autouse=True)
 def slurm_conf(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

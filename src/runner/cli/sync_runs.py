@@ -15,7 +15,7 @@ from runner.trackers.mlflow.handover import stores_of
 from runner.trackers.mlflow.tracker import MLflowTracker
 from runner.trackers.tracker import LateTracker, Synced, TrackedRun
 
-_NO_TRACKER = "its config has none that is fed later; --to URI delivers it to MLflow"
+NO_TRACKER = "its config has none that is fed later; --to URI delivers it to MLflow"
 
 
 class Feeding:
@@ -54,7 +54,7 @@ def sync_run(directory: RunDirectory, feeding: Feeding) -> Iterator[Synced]:
     if feeding.to is None:
         yield from _sync_others(directory, config, feeding)
         if not trackers:
-            yield Synced(place="trackers", note=_NO_TRACKER)
+            yield Synced(place="trackers", note=NO_TRACKER)
 
 
 def sync_run_of_sweep(directory: RunDirectory, feeding: Feeding) -> Iterator[Synced]:

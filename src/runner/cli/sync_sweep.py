@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from runner.build.trained import final_model
 from runner.cli.sweeps.mirror import figures_of, tracked_sweep, trackers_of
-from runner.cli.sync_runs import Feeding, tracked_run
+from runner.cli.sync_runs import NO_TRACKER, Feeding, tracked_run
 from runner.config.written import read_config
 from runner.run.directory import RunDirectory
 from runner.sweeps.directory import SweepDirectory
@@ -52,6 +52,8 @@ def _deliver(
             sweep = replace(sweep, delivered_to=stores_of(begun))
         runs = [run for each in begun if (run := _late(each, name, feeding)) is not None]
         yield _feed(tracker, sweep, runs, summary, feeding)
+    if feeding.to is None and not trackers:
+        yield Synced(place="trackers", note=NO_TRACKER)
 
 
 def _feed(
