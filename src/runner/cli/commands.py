@@ -66,7 +66,8 @@ def resume(directory: Path, overrides: tuple[str, ...], step: int | None) -> int
         return resume_sweep(directory, overrides)
     from runner.run.directory import RunDirectory
 
-    if step is None and RunDirectory(directory).slurm.exists():
+    names_launcher = any(text.startswith("hydra/launcher=") for text in overrides)
+    if step is None and (names_launcher or RunDirectory(directory).slurm.exists()):
         from runner.cli.cluster_run import resume_there
 
         if resume_there(directory, overrides):
