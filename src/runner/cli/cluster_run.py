@@ -26,7 +26,7 @@ from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.opening import LENGTH_KEYS
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.pool import Home
-from runner.sweeps.slurm.book import JobBook
+from runner.sweeps.slurm.book import JobBook, ids_in_words
 from runner.sweeps.slurm.pool import jobs_at_work
 from runner.sweeps.source import ListSource
 from runner.training.callbacks.console_view import short
@@ -83,7 +83,7 @@ class ClusterRun:
             try:
                 drive.run(stop)
             except JobsLeft as left:
-                console.left()
+                console.left(left)
                 if stop.received is not None:
                     raise Interrupted(stop.received) from left
                 return None
@@ -189,11 +189,13 @@ class _Console(Watcher):
     def stopping(self) -> None:
         self._say("cancelling: the job saves and leaves")
 
-    def left(self) -> None:
+    def left(self, left: JobsLeft) -> None:
         """Say that the job lives on, and how to come back to it."""
         where = self._directory.path
-        ids = ", ".join(JobBook(self._directory.slurm).last_ids.values())
-        self._say(f"job {ids} is on the cluster; from any shell there:")
+        if ids := ids_in_words(JobBook(self._directory.slurm).last_ids.values()):
+            self._say(f"{ids} is on the cluster; from any shell there:")
+        for why in left.untaken.values():
+            self._say(f"not submitted: {why}; to try again:")
         self._say(f"  python -m runner status {where}")
         self._say(f"  python -m runner resume {where}    # watch, or go on if it has ended")
         self._say(f"  python -m runner cancel {where}")

@@ -14,7 +14,7 @@ to be cancelled; the next start of the sweep takes them over.
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -69,11 +69,15 @@ class Watcher:
 
 
 class JobsLeft(Exception):  # noqa: N818 - no error: all is well with them
-    """The jobs of a sweep live on, and nobody watches them any more; `numbers` are their runs."""
+    """The jobs of a sweep live on, and nobody watches them any more; `numbers` are their runs.
 
-    def __init__(self, numbers: Sequence[int]) -> None:
+    `untaken` says why the cluster has not taken others, by run.
+    """
+
+    def __init__(self, numbers: Sequence[int], untaken: Mapping[int, str]) -> None:
         super().__init__(f"{len(numbers)} jobs live on")
         self.numbers = tuple(numbers)
+        self.untaken = dict(untaken)
 
 
 @dataclass(kw_only=True)
@@ -120,7 +124,7 @@ class Drive:
                 self._take_in(ended, may_try_again=True)
             self._look()
             if not self.watches:
-                raise JobsLeft(sorted(self._at_work))
+                raise self._left()
 
     def _is_done(self) -> bool:
         return not self._at_work and not self._again and self.source.is_exhausted
@@ -195,7 +199,7 @@ class Drive:
         run, status = progress.run, self._status(progress.run)
         progress.attempts.count(status.step if status else 0)
         outcome = outcome_of(ended, status)
-        if not may_try_again and outcome is not Outcome.COMPLETED:
+        if not may_try_again and outcome not in (Outcome.COMPLETED, Outcome.CANCELLED):
             self.watcher.ended(run, outcome, status or Status(state="queued"))
             return
         if is_worth_another(outcome, progress.attempts, retries=self.retries):
@@ -224,7 +228,7 @@ class Drive:
     def _leave(self) -> None:
         """Ask every job to save and leave, and wait for it; raise JobsLeft if they stay."""
         if self.pool.outlives and self._at_work and not self.cancels():
-            raise JobsLeft(sorted(self._at_work))
+            raise self._left()
         self.watcher.stopping()
         for number in self._at_work:
             self.pool.stop(number)
@@ -232,6 +236,11 @@ class Drive:
             for ended in self.pool.poll(POLL_SECONDS):
                 self._take_in(ended, may_try_again=False)
             self._look()
+
+    def _left(self) -> JobsLeft:
+        places = {number: self.pool.whereabouts(number) for number in sorted(self._at_work)}
+        taken = [number for number, place in places.items() if place.is_there]
+        return JobsLeft(taken, {n: place.text for n, place in places.items() if not place.is_there})
 
     def _look(self) -> None:
         at_work = [

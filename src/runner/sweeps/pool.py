@@ -34,6 +34,7 @@ class Whereabouts:
 
     text: str = ""
     is_waiting: bool = False  # in the queue of a cluster
+    is_there: bool = True  # else the cluster has not taken it yet
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,14 +20,16 @@ from runner.cli.sweeps.asking import asks_to_cancel
 from runner.run.status import Status
 from runner.sweeps.decisions import Action
 from runner.sweeps.directory import SweepDirectory
-from runner.sweeps.drive import JobAtWork, Watcher
+from runner.sweeps.drive import JobAtWork, JobsLeft, Watcher
 from runner.sweeps.ledger import Combination, PlannedRun
 from runner.sweeps.outcomes import Outcome
+from runner.sweeps.slurm.book import JobBook, ids_in_words
 from runner.sweeps.summary import RunRow, run_row
 from runner.training.callbacks.console_view import duration, short
 
 MOST_SHOWN = 20
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LINES = 600.0  # of how many jobs wait, without a terminal
 
 _WORDS = {
     Action.RUN: "new",
@@ -53,6 +55,8 @@ class SweepConsole(Watcher):
         self._ended_here = 0
         self._began = time.monotonic()
         self._next_look = 0.0
+        self._next_standing = 0.0
+        self._reasons: set[str] = set()  # for which jobs wait, as far as said
 
     def __enter__(self) -> "SweepConsole":
         self._began = time.monotonic()
@@ -122,18 +126,21 @@ class SweepConsole(Watcher):
         self.say(f"[{self._done}{of}] run {run.number} {outcome}{score}{why}: {run.label}")
 
     def look(self, at_work: Sequence[JobAtWork], waiting: int) -> None:
-        """Show the jobs at work, once a second."""
+        """Show the jobs at work, once a second; without a terminal how many wait, and why."""
         now = time.monotonic()
-        if self._live is None or now < self._next_look:
+        if now < self._next_look:
+            return
+        if self._live is None:
+            self._next_look = now + SECONDS_BETWEEN_LOOKS
+            self._say_what_waits(at_work, waiting)
             return
         self._next_look = now + SECONDS_BETWEEN_LOOKS
         running = [job for job in at_work if not job.whereabouts.is_waiting]
         rows = [(self._row(job.run), job.whereabouts.text) for job in running[:MOST_SHOWN]]
-        queued = Counter(job.whereabouts.text for job in at_work if job.whereabouts.is_waiting)
         lines = [
             *_lines(rows, shutil.get_terminal_size().columns),
             *([f"... and {len(running) - MOST_SHOWN} more"] if len(running) > MOST_SHOWN else []),
-            self._standing(len(running), queued, waiting),
+            self._standing(at_work, waiting),
         ]
         self._live.update(Text("\n".join(lines), no_wrap=True), refresh=True)
 
@@ -154,10 +161,14 @@ class SweepConsole(Watcher):
         where = self._directory.path
         self.say(f"stopped; to go on, the same command or: python -m runner resume {where}")
 
-    def left(self, numbers: Sequence[int]) -> None:
+    def left(self, left: JobsLeft) -> None:
         """Say that jobs live on, and how to come back to them."""
         where = self._directory.path
-        self.say(f"{_count(len(numbers))} of {where} on the cluster; from any shell there:")
+        if ids := ids_in_words(JobBook(self._directory.slurm).last_ids.values()):
+            self.say(f"{_count(len(left.numbers))} of {where} on the cluster ({ids})")
+        for why, count in Counter(left.untaken.values()).items():
+            self.say(f"{_count(count)} not submitted ({why}); the same command or resume does it")
+        self.say("from any shell there:")
         self.say(f"  python -m runner status {where}")
         self.say(f"  python -m runner resume {where}    # watch, and start again what is missing")
         self.say(f"  python -m runner cancel {where}")
@@ -172,7 +183,19 @@ class SweepConsole(Watcher):
             if self._live is not None:
                 self._live.start()
 
-    def _standing(self, num_at_work: int, queued: Mapping[str, int], waiting: int) -> str:
+    def _say_what_waits(self, at_work: Sequence[JobAtWork], waiting: int) -> None:
+        """Say that jobs are queued when the reasons are others than last said, and now and then."""
+        reasons = {job.whereabouts.text for job in at_work if job.whereabouts.is_waiting}
+        is_due = time.monotonic() > self._next_standing
+        if not reasons or not (is_due or reasons - self._reasons):
+            return
+        self._reasons |= reasons
+        self._next_standing = time.monotonic() + SECONDS_BETWEEN_LINES
+        self.say(self._standing(at_work, waiting))
+
+    def _standing(self, at_work: Sequence[JobAtWork], waiting: int) -> str:
+        queued = Counter(job.whereabouts.text for job in at_work if job.whereabouts.is_waiting)
+        num_at_work = len(at_work) - queued.total()
         facts = [f"{self._done}{'' if self._total is None else f' of {self._total}'} done"]
         facts += [f"{self._failed} failed"] if self._failed else []
         facts += [f"{num_at_work} at work"]

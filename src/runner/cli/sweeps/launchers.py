@@ -76,7 +76,8 @@ class SlurmLauncherOptions:
         return Limits()  # the cluster's own hold
 
     def open_pool(self, *, preload: Sequence[str], home: Home) -> Pool:  # noqa: ARG002
-        from runner.sweeps.slurm.pool import SlurmPool, SlurmSetup
+        from runner.sweeps.slurm.outbox import SlurmSetup
+        from runner.sweeps.slurm.pool import SlurmPool
 
         setup = SlurmSetup(
             retries=self.retries,

@@ -108,7 +108,7 @@ def start_sweep(plan: Plan, open_jobs: Opener, *, command: Sequence[str]) -> Non
             with held(plan.directory, stop):
                 _do(plan, jobs, console, stop, start_entry(command=list(command), code=code))
         except JobsLeft as left:
-            console.left(left.numbers)
+            console.left(left)
             if stop.received is not None:
                 raise Interrupted(stop.received) from left
             return None

@@ -14,6 +14,7 @@ _NO_OPTIONS = (
     *("signal_delay_s", "stderr_to_stdout", "additional_parameters"),
     *("srun_args", "setup", "teardown", "array_parallelism"),
 )
+_FULL = ("temporarily un", "job submit limit")  # jobs wait here then, until it takes them
 _BUSY = ("contact slurm controller", "timed out", "onnection refused", "process configuration")
 # What sbatch says -> the key below hardware.slurm that it may mean.
 _KEYS = {
@@ -77,6 +78,8 @@ def refusal_of(resources: Resources) -> str | None:
     if answer.returncode == 0:
         return None
     said = words_of(answer.stderr)
+    if any(mark in said for mark in _FULL):
+        raise RunError(f"it takes no more jobs now ({said})")
     if any(mark in said for mark in _BUSY):
         raise RunError(f"the cluster does not answer ({said}): try again later")
     return f"the cluster would refuse the job: {said} ({_meant(said, resources)})"

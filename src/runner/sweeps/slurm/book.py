@@ -11,7 +11,7 @@ of a process that dies in between, the jobs are found by their name.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +95,25 @@ class JobBook:
             os.fsync(file.fileno())
         if is_new:
             sync_directory(self._path.parent)
+
+
+def ids_in_words(ids: Collection[str]) -> str:
+    """Return ids as a person reads them, array tasks together: "jobs 12_[0-3], 13"; "" for none."""
+    tasks: dict[str, list[int]] = {}
+    for id in ids:
+        base, _, task = id.partition("_")
+        tasks.setdefault(base, []).extend([int(task)] if task else [])
+    words = [f"{base}_{_ranges(numbers)}" if numbers else base for base, numbers in tasks.items()]
+    return f"job{'s' if len(ids) > 1 else ''} {', '.join(words)}" if words else ""
+
+
+def _ranges(numbers: Collection[int]) -> str:
+    """Return "3" or, of several, "[0-2,5]" as Slurm writes them."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    text = ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return text if len(numbers) == 1 else f"[{text}]"

@@ -123,6 +123,7 @@ def run_slurm(command: Sequence[str], *, seconds: float = TIMEOUT_SECONDS) -> st
         done = subprocess.run(
             command,
             env=_plain_environment(),
+            start_new_session=True,  # Ctrl-C is not for it
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -2,21 +2,35 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.errors import RunError
+from runner.runtime.signals import held_back_from_children
+from runner.sweeps.slurm.queue import QueueUnavailable
 from runner.sweeps.slurm.work import SlurmWork
+
+T = TypeVar("T")
 
 ENDLESS = 10**6  # time-outs after which submitit lets a job come back; runner has limits of its own
 
 # Of the allocation in which the submitting process may run itself: they are not the jobs'.
 _OF_ALLOCATIONS = re.compile(r"S(LURM|BATCH|RUN)_(?!CONF$)")
-_TOO_MANY = ("job submit limit", "SubmitJob", "MaxJobCount", "slurm controller table is full")
+_TOO_MANY = (
+    *("job submit limit", "SubmitJob", "MaxJobCount", "controller table is full"),
+    *("Resource temporarily unavailable", "temporarily unable to accept job"),
+)
+# Nobody knows whether it has taken them.
+_NO_ANSWER = (
+    *("contact slurm controller", "timed out", "Connection refused", "Transport endpoint"),
+    *("Zero Bytes were transmitted", "Communication connection failure", "standby mode"),
+)
 
 
 class QueueFullError(RunError):
@@ -35,7 +49,8 @@ class Submission:
     def submit(self, works: Sequence[SlurmWork]) -> list[str]:
         """Submit `works` and return the id of each: "123", or "123_4" of an array.
 
-        Raises QueueFullError when there are too many for now, RunError when the cluster refuses.
+        Raises QueueFullError when there are too many for now, QueueUnavailable when the cluster
+        gives no answer, RunError when it refuses.
         """
         from submitit import SlurmExecutor
         from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -46,10 +61,28 @@ class Submission:
             )
             executor.update_parameters(job_name=self.name, **self.parameters)
             with _outside_of_allocations(), redirect_stderr(StringIO()):  # told by the error
-                jobs = executor.submit_array(works)
+                jobs = _interruptible(lambda: executor.submit_array(works))
         except (FailedJobError, FailedSubmissionError, RuntimeError, OSError) as error:
             raise _refusal(error) from error
         return [job.job_id for job in jobs]
+
+
+def _interruptible(call: Callable[[], T]) -> T:
+    """Return what `call` does, out of the reach of Ctrl-C; a second one leaves it alone.
+
+    sbatch waits for two minutes where the cluster is full. What it starts is not signalled.
+    """
+    done: Future[T] = Future()
+
+    def work() -> None:
+        with held_back_from_children():
+            try:
+                done.set_result(call())
+            except BaseException as error:
+                done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return done.result()
 
 
 @contextmanager
@@ -68,4 +101,6 @@ def _refusal(error: Exception) -> RunError:
     told = "; ".join(line for line in lines if "sbatch" not in line and "Traceback" not in line)
     if any(word in words for word in _TOO_MANY):
         return QueueFullError(f"the cluster takes no more jobs now: {told or words}")
+    if any(word in words for word in _NO_ANSWER):
+        return QueueUnavailable(f"the cluster does not answer: {told or words}")
     return RunError(f"the cluster refused the jobs: {told or words}")
