@@ -57,7 +57,8 @@ def test_submitted_and_left_it_is_watched_later_made_longer_and_taken_home(
     watched = call("resume", "here", cwd=tmp_path)
     assert watched.returncode == 0, watched.stderr
     assert "training ended step=3" in watched.stderr and "completed score=" in watched.stderr
-    longer = call("resume", "here", "trainer.max_steps=5", "~hardware.slurm.sbatch.hold", cwd=tmp_path)
+    released = "~hardware.slurm.sbatch.hold"
+    longer = call("resume", "here", "trainer.max_steps=5", released, cwd=tmp_path)
     assert longer.returncode == 0, longer.stderr
     assert step_in(tmp_path) == ("completed", 5)
     here = call("resume", "here", "trainer.max_steps=7", "hydra/launcher=basic", cwd=tmp_path)
@@ -107,7 +108,7 @@ def test_a_refusal_is_a_sentence_and_leaves_nothing(
 ) -> None:
     refused = call(*SHORT, "hardware.slurm.partition=nope", cwd=tmp_path)
     assert refused.returncode == 1
-    assert "error: the cluster refused the jobs: invalid partition specified: nope" in refused.stderr
+    assert "refused the jobs: invalid partition specified: nope" in refused.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -180,7 +180,7 @@ def test_who_watches_may_die_and_another_watches_one_at_a_time(
 def test_without_slurm_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     for extra in ((), ("-m",)):
-        done = call(*extra, *SLURM, cwd=tmp_path)
+        done = call(*extra, *SLURM, "trainer.max_steps=3", cwd=tmp_path)
         assert done.returncode == 1
         assert "there is no sbatch on this machine" in done.stderr
         assert not list(tmp_path.rglob("*.json*"))
