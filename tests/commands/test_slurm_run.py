@@ -37,7 +37,7 @@ def job_in(folder: Path) -> str:
     return id
 
 
-def test_submitted_and_left_it_is_watched_later_made_longer_and_taken_home(
+def test_submitted_and_left_it_is_watched_later_and_made_longer(
     slurm_cluster: SlurmCluster, tmp_path: Path
 ) -> None:
     left = call(*SHORT, HELD, LEFT, cwd=tmp_path)
@@ -61,9 +61,6 @@ def test_submitted_and_left_it_is_watched_later_made_longer_and_taken_home(
     longer = call("resume", "here", "trainer.max_steps=5", released, cwd=tmp_path)
     assert longer.returncode == 0, longer.stderr
     assert step_in(tmp_path) == ("completed", 5)
-    here = call("resume", "here", "trainer.max_steps=7", "hydra/launcher=basic", cwd=tmp_path)
-    assert here.returncode == 0, here.stderr
-    assert step_in(tmp_path) == ("completed", 7)
 
 
 def test_ctrl_c_asks_and_the_job_is_left_or_cancelled(
@@ -85,22 +82,31 @@ def test_ctrl_c_asks_and_the_job_is_left_or_cancelled(
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "words", "log"),
     [
-        (("+callbacks.x._target_=gone.Gone",), "gone"),
-        (("hardware.slurm.setup=['exit 3']",), "exit code 3"),
+        (("+callbacks.x._target_=trouble.Trouble",), "KeyError: 'bug'", "here/logs/console.log"),
+        (("hardware.slurm.setup=['exit 3']",), "exit code 3", "here/slurm/{id}_0_log.out"),
     ],
 )
 def test_a_failure_is_told_with_its_reason_and_where_more_is(
-    slurm_cluster: SlurmCluster, tmp_path: Path, overrides: tuple[str, ...], words: str
+    slurm_cluster: SlurmCluster, tmp_path: Path, overrides: tuple[str, ...], words: str, log: str
 ) -> None:
+    (tmp_path / "trouble.py").write_text(
+        "from runner.training.callback import Callback\n"
+        "class Trouble(Callback):\n"
+        "    def on_step_end(self, fit):\n"
+        "        raise KeyError('bug')\n"
+    )
+    before = slurm_cluster.squeue().keys()
     failed = call(*SHORT, *overrides, cwd=tmp_path)
-    assert failed.returncode == 1 and "Traceback" not in failed.stderr
+    assert failed.returncode == 1
     last = failed.stderr.splitlines()[-1]
-    assert last.startswith("error: the run failed: ") and words in last
-    (log,) = (word for word in last.split() if "here/" in word)
-    assert Path(tmp_path, log).exists()
-    assert step_in(tmp_path) == ("failed", 0)
+    (id,) = slurm_cluster.squeue().keys() - before
+    path = log.format(id=id)
+    assert last.startswith("error: the run failed: ") and words in last and path in last
+    assert (tmp_path / path).exists()
+    assert step_in(tmp_path)[0] == "failed"
+    assert slurm_cluster.squeue()[id] == "FAILED"
 
 
 def test_a_refusal_is_a_sentence_and_leaves_nothing(
@@ -135,9 +141,12 @@ def test_who_watches_may_die_and_another_watches_one_at_a_time(
 
 
 @pytest.mark.slow
-def test_a_run_begun_here_goes_on_there(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
+def test_a_run_goes_on_there_and_here(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
     here = call(*SHORT, "hydra/launcher=basic", cwd=tmp_path)
     assert here.returncode == 0, here.stderr
     there = call("resume", "here", "hydra/launcher=slurm", "trainer.max_steps=5", cwd=tmp_path)
     assert there.returncode == 0, there.stderr
     assert step_in(tmp_path) == ("completed", 5)
+    home = call("resume", "here", "trainer.max_steps=7", "hydra/launcher=basic", cwd=tmp_path)
+    assert home.returncode == 0, home.stderr
+    assert step_in(tmp_path) == ("completed", 7)
