@@ -135,7 +135,8 @@ def test_who_watches_may_die_and_another_watches_one_at_a_time(
     assert slurm_cluster.squeue()[id] == "RUNNING"
     third = start("resume", "here", cwd=tmp_path)
     open_gate(tmp_path)
-    assert third.wait(120) == 0, third.communicate()
+    _, told = third.communicate(timeout=120)
+    assert third.returncode == 0, told
     assert step_in(tmp_path) == ("completed", 600)
     assert slurm_cluster.squeue()[id] == "COMPLETED"
 

@@ -150,7 +150,8 @@ def test_a_search_has_so_many_jobs_at_once(jobs: Jobs, tmp_path: Path) -> None:
     while process.poll() is None:
         states = jobs().values()
         most = max(most, sum(state in ("PENDING", "RUNNING") for state in states))
-    assert process.returncode == 0, process.communicate()
+    _, told = process.communicate()
+    assert process.returncode == 0, told
     assert most == 2
     assert_done_once(sweep_in(tmp_path), 5)
 
@@ -172,7 +173,8 @@ def test_who_watches_may_die_and_another_watches_one_at_a_time(
     assert set(jobs().values()) <= {"RUNNING", "PENDING"}
     third = start(*command, cwd=tmp_path)
     open_gate(tmp_path)
-    assert third.wait(120) == 0, third.communicate()
+    _, told = third.communicate(timeout=120)
+    assert third.returncode == 0, told
     assert_done_once(sweep_in(tmp_path), 2)
     assert sorted(jobs().values()) == ["COMPLETED"] * 2
 
