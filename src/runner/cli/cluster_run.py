@@ -32,6 +32,7 @@ from runner.sweeps.slurm.book import JobBook, ids_in_words
 from runner.sweeps.slurm.pool import jobs_at_work
 from runner.sweeps.slurm.submission import require_sbatch
 from runner.sweeps.source import ListSource
+from runner.sweeps.summary import log_of
 from runner.training.callbacks.console_view import short
 
 LENGTHS = tuple(key.rpartition(".")[2] for key in LENGTH_KEYS)
@@ -247,7 +248,8 @@ class _Console(Watcher):
         outcome = self._end[0] if self._end else Outcome.ERROR
         if outcome not in _GOOD:
             why = f": {status.error.splitlines()[0]}" if status.error else ""
-            raise RunError(f"the run {status.state}{why}; more in {self._directory.logs}")
+            log = log_of(self._directory.path)
+            raise RunError(f"the run {status.state}{why}{f'; more in {log}' if log else ''}")
         self._say(f"{outcome} score={short(status.score)}")
         return status.score
 

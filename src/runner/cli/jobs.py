@@ -129,5 +129,6 @@ def _print_failure(name: str, error: Exception) -> None:
 def _remove_if_empty(*folders: Path) -> None:
     """Take back the folders that Hydra made for a run that never began."""
     for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
+        if folder.resolve() != Path.cwd():
+            with suppress(OSError):
+                folder.rmdir()

@@ -176,7 +176,8 @@ class SweepConsole(Watcher):
     def remind(self) -> None:
         """Say, when something else has failed, that jobs live on."""
         if ids := ids_in_words(JobBook(self._directory.slurm).last_ids.values()):
-            self.say(f"on the cluster there are still {ids} of {self._directory.path}")
+            verb = "are" if ids.startswith("jobs") else "is"
+            self.say(f"on the cluster there {verb} still {ids} of {self._directory.path}")
 
     def asks_to_cancel(self) -> bool:
         """Ask whether to cancel the jobs that live on; where nobody can answer, they are left."""
