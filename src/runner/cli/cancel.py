@@ -5,6 +5,7 @@ import shlex
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runner.cli.status import sentence
@@ -22,6 +23,7 @@ from runner.sweeps.summary import summarize
 STOP_SECONDS = 120.0  # for a process here to save and leave
 _TELL_SECONDS = 2.0  # after which it is said what is waited for
 _LOOK_SECONDS = 0.1
+_MARKED_AT_ONCE = 16  # runs, of which each waits for the disk most of its time
 _UNENDED = ("queued", "running", "preempted", "lost")
 
 
@@ -137,8 +139,8 @@ def _wait(is_done: Callable[[], bool], whom: str, *, seconds: float) -> bool:
 def _mark(runs: list[RunDirectory]) -> int:
     """Let those of the runs that did not reach an end of their own be cancelled."""
     ended = [run for run in runs if _status(run).state in _UNENDED]
-    for run in ended:
-        cancel_run(run)
+    with ThreadPoolExecutor(_MARKED_AT_ONCE) as threads:
+        list(threads.map(cancel_run, ended))
     return len(ended)
 
 

@@ -42,9 +42,9 @@ class JobBook:
         """Write that nothing of `name` is on the cluster: it was refused, or is cancelled."""
         self._append({"event": "submitted", "name": name, "ids": {}})
 
-    def ended(self, number: int) -> None:
-        """Write that the job of a run is over, and known to be."""
-        self._append({"event": "ended", "number": number})
+    def ended(self, *numbers: int) -> None:
+        """Write that the jobs of these runs are over, and known to be."""
+        self._append(*({"event": "ended", "number": number} for number in numbers))
 
     @property
     def opening(self) -> dict[str, Any] | None:
@@ -89,14 +89,16 @@ class JobBook:
                 if line.endswith("\n"):  # else its writer was killed, or is in the middle of it
                     yield json.loads(line)
 
-    def _append(self, content: dict[str, Any]) -> None:
+    def _append(self, *contents: dict[str, Any]) -> None:
+        if not contents:
+            return
         is_new = not self._path.exists()
         if not self._is_whole:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             drop_torn_line(self._path)
             self._is_whole = True
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(content) + "\n")
+            file.write("".join(f"{json.dumps(content)}\n" for content in contents))
             file.flush()
             os.fsync(file.fileno())
         if is_new:

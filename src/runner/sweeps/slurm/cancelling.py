@@ -81,8 +81,7 @@ class Cancelling:
         with kept_free(self._lease) as is_free:
             if is_free:
                 book = JobBook(self._path)
-                for number in numbers:
-                    book.ended(number)
+                book.ended(*numbers)
                 for name in self._names:
                     book.not_submitted(name)
 

@@ -69,12 +69,12 @@ class SlurmPool:
         self._outbox.withdraw_unconfirmed()
         ids = self._book.last_ids
         found = read_queue(ids.values())
-        for number, id in ids.items():
-            job = found.get(id)
-            if job is None or (job.is_over and not job.is_passing):
-                self._book.ended(number)
-            else:
-                self._jobs[number] = _Job(number=number, id=id, seen=job)
+        self._jobs = {
+            number: _Job(number=number, id=id, seen=job)
+            for number, id in ids.items()
+            if (job := found.get(id)) is not None and (job.is_passing or not job.is_over)
+        }
+        self._book.ended(*sorted(ids.keys() - self._jobs.keys()))
         return set(self._jobs)
 
     def has_room(self, slots: int = 1) -> bool:  # noqa: ARG002 - a queue takes jobs of any size
