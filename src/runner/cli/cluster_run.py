@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from hydra.utils import instantiate
 
 from runner.cli.check import check_config
+from runner.cli.feeding import RunFeeding
 from runner.cli.sweeps.asking import asks_to_cancel
 from runner.cli.sweeps.launcher_node import changed_launcher, is_of_cluster
 from runner.config.frozen import from_frozen, with_layout
@@ -88,13 +89,14 @@ class ClusterRun:
         with (
             StopRequests() as stop,
             _held(self._directory, stop),
+            RunFeeding(self._directory, self.config) as feeding,
             closing(launcher.open_pool(preload=(), home=home)) as pool,
         ):
             drive = Drive(
                 directory=_OnePlace(self._directory),
                 source=ListSource([run], total=1),
                 pool=pool,
-                work_of=lambda _: self._job(),
+                work_of=lambda _: self._job(feeding.delivered_to),
                 watcher=console,
                 retries=launcher.retries,
                 watches=launcher.watches,
@@ -122,12 +124,13 @@ class ClusterRun:
     def _directory(self) -> RunDirectory:
         return RunDirectory(self.directory)
 
-    def _job(self) -> OrderedJob:
+    def _job(self, delivered_to: Mapping[str, str]) -> OrderedJob:
         return OrderedJob(
             config=self.config,
             path=self.directory.absolute(),
             overrides=tuple(self.overrides),
             command=tuple(self.command),
+            delivered_to=delivered_to,
         )
 
 
