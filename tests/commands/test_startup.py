@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.cli.catalogue import COMMANDS
 from tests.commands.command import SOURCES, call, run
 from tests.sweeps import sweep_directories
 
@@ -92,6 +93,8 @@ def test_shell_completion_knows_the_members_of_a_group(tmp_path: Path) -> None:
 
 def test_help_names_commands_groups_and_keys(tmp_path: Path) -> None:
     shown = call("--help", cwd=tmp_path).stdout
+    assert [name for name in COMMANDS if f"runner {name} " not in shown] == ["find-batch-size"]
+    assert "hydra/launcher=slurm" in shown and "find-batch-size" in shown
     for word in (
         "resume DIR",
         "status DIR",

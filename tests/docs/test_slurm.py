@@ -169,7 +169,7 @@ def test_one_leaves_and_comes_back(
     assert "2 runs" in left.stderr and "runner resume" in left.stderr
     assert new_jobs() == ["PENDING"] * 2
     array = slurm_cluster.job(JobBook(only_sweep(project).slurm).last_ids[0].partition("_")[0])
-    assert array["ArrayTaskThrottle"] == "1" and array["JobName"].startswith("digits-")
+    assert array["ArrayTaskThrottle"] == "1" and array["JobName"].startswith("digits.lr_")
     (project / "SWEEP_DIR").symlink_to(only_sweep(project).path)
 
     def do(name: str, *more: str) -> str:

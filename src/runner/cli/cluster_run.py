@@ -1,8 +1,9 @@
 """One run on a cluster, without -m: check it, submit it, watch it; come back to it later."""
 
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,6 +20,7 @@ from runner.config.written import read_config
 from runner.errors import ConfigError, Interrupted, RunError
 from runner.job.ordered import OrderedJob
 from runner.run.directory import RunDirectory
+from runner.run.lease import Lease
 from runner.run.status import Status, read_raw_status, read_status, write_status
 from runner.runtime.signals import StopRequests
 from runner.sweeps.drive import Drive, JobAtWork, JobsLeft, Watcher
@@ -28,10 +30,13 @@ from runner.sweeps.outcomes import Outcome
 from runner.sweeps.pool import Home
 from runner.sweeps.slurm.book import JobBook, ids_in_words
 from runner.sweeps.slurm.pool import jobs_at_work
+from runner.sweeps.slurm.submission import require_sbatch
 from runner.sweeps.source import ListSource
+from runner.sweeps.summary import log_of
 from runner.training.callbacks.console_view import short
 
 LENGTHS = tuple(key.rpartition(".")[2] for key in LENGTH_KEYS)
+_HERE = {"_target_": "hydra_plugins.runner_launchers.LocalLauncher"}
 _GOOD = (Outcome.COMPLETED, Outcome.PRUNED)
 
 
@@ -51,13 +56,24 @@ class ClusterRun:
         Raises ConfigError before anything is submitted; RunError if the run fails; Interrupted if
         this process is asked to stop: the run stays on the cluster unless the user cancels it.
         """
+        require_sbatch()
         if options.check != "none":
             report = check_config(self.config, choices, options, is_elsewhere=True)
             for warning in report.warnings:
                 print(f"note: {warning}", file=sys.stderr)
-        RunDirectory(self.directory).path.mkdir(parents=True, exist_ok=True)
-        JobBook(self._directory.slurm).opened(self.launcher, self.config)
-        return self.go_on()
+        book = JobBook(self._directory.slurm)
+        is_new = book.opening is None
+        if not is_new:
+            self._refuse_other_config(book)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        book.opened(self.launcher, self.config)
+        try:
+            return self.go_on()
+        except RunError:
+            if is_new and book.is_unused:  # the cluster refused: no run has begun
+                shutil.rmtree(self._directory.slurm_folder, ignore_errors=True)
+                self._directory.slurm.unlink()
+            raise
 
     def go_on(self) -> float | None:
         """Watch the job that is on the cluster, or submit one; see `submit`."""
@@ -69,7 +85,11 @@ class ClusterRun:
         )
         run = PlannedRun(number=0, key="", overrides=(), config=self.config)
         console = _Console(self._directory)
-        with StopRequests() as stop, closing(launcher.open_pool(preload=(), home=home)) as pool:
+        with (
+            StopRequests() as stop,
+            _held(self._directory, stop),
+            closing(launcher.open_pool(preload=(), home=home)) as pool,
+        ):
             drive = Drive(
                 directory=_OnePlace(self._directory),
                 source=ListSource([run], total=1),
@@ -88,6 +108,15 @@ class ClusterRun:
                     raise Interrupted(stop.received) from left
                 return None
         return console.result()
+
+    def _refuse_other_config(self, book: JobBook) -> None:
+        """Raise ConfigError if a job is there that does something else."""
+        before = (book.opening or {}).get("config")
+        if before != self.config and jobs_at_work(self._directory.slurm):
+            raise ConfigError(
+                f"the job of {self.directory} is on the cluster with another config: fresh=true "
+                "starts a run beside it"
+            )
 
     @property
     def _directory(self) -> RunDirectory:
@@ -109,9 +138,8 @@ def resume_there(directory: Path, overrides: Sequence[str]) -> bool:
     the run from the cluster.
     """
     run = RunDirectory(directory)
-    opening = JobBook(run.slurm).opening
-    if opening is None:
-        return False
+    book = JobBook(run.slurm)
+    opening = book.opening or {"launcher": _HERE}
     launcher, layout = changed_launcher(opening["launcher"], overrides)
     is_there = bool(jobs_at_work(run.slurm))
     if not is_of_cluster(launcher):
@@ -131,6 +159,8 @@ def resume_there(directory: Path, overrides: Sequence[str]) -> bool:
     if layout:
         validate(from_frozen(config))
         _reopen(run, before, config)
+    if (launcher, config) != (opening["launcher"], opening.get("config")) and not is_there:
+        book.opened(launcher, config)
     ClusterRun(
         directory=directory,
         config=config,
@@ -139,6 +169,18 @@ def resume_there(directory: Path, overrides: Sequence[str]) -> bool:
         command=["python", "-m", "runner", "resume", str(directory), *overrides],
     ).go_on()
     return True
+
+
+@contextmanager
+def _held(directory: RunDirectory, stop: StopRequests) -> Iterator[None]:
+    """Let no other process watch the job: what is missing is submitted once."""
+    directory.slurm_folder.mkdir(parents=True, exist_ok=True)
+    lease = Lease(directory.slurm_lease, on_beat=lambda: None, stop=stop)
+    lease.acquire()
+    try:
+        yield
+    finally:
+        lease.release()
 
 
 def _reopen(run: RunDirectory, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -206,7 +248,8 @@ class _Console(Watcher):
         outcome = self._end[0] if self._end else Outcome.ERROR
         if outcome not in _GOOD:
             why = f": {status.error.splitlines()[0]}" if status.error else ""
-            raise RunError(f"the run {status.state}{why}; more in {self._directory.logs}")
+            log = log_of(self._directory.path)
+            raise RunError(f"the run {status.state}{why}{f'; more in {log}' if log else ''}")
         self._say(f"{outcome} score={short(status.score)}")
         return status.score
 

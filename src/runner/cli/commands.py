@@ -8,7 +8,7 @@ import click
 
 from runner.cli.catalogue import COMMANDS
 from runner.config.locate import make_user_code_importable, put_config_dir_first
-from runner.errors import ConfigError, RunError
+from runner.errors import ConfigError
 
 
 @click.group(name="runner")
@@ -64,40 +64,9 @@ def resume(directory: Path, overrides: tuple[str, ...], step: int | None) -> int
         from runner.cli.sweeps.resume import resume_sweep
 
         return resume_sweep(directory, overrides)
-    from runner.run.directory import RunDirectory
+    from runner.cli.resume import resume_run
 
-    if step is None and RunDirectory(directory).slurm.exists():
-        from runner.cli.cluster_run import resume_there
-
-        if resume_there(directory, overrides):
-            return 0
-    from runner.config.frozen import load_frozen
-    from runner.config.validate import validate
-    from runner.job.job import run_job
-
-    overrides = tuple(text for text in overrides if not text.startswith("hydra/launcher="))
-    cfg = load_frozen(RunDirectory(directory).config, overrides)
-    if "model" not in cfg:
-        raise RunError(
-            f"{directory} was started from Python, and its config builds nothing: go on there, "
-            "with Trainer(directory=...)"
-        )
-    command = ["python", "-m", "runner", "resume", str(directory), *overrides]
-    config = validate(cfg)
-    if step is not None:
-        from runner.job.fork import fork_run
-        from runner.runtime.launch import launch_of
-        from runner.runtime.rendezvous import agreed
-
-        command += ["--step", str(step)]
-        directory = Path(agreed(launch_of(), lambda: str(fork_run(directory, step=step))))
-    run_job(
-        config,
-        directory,
-        overrides=list(overrides),
-        command=command,
-        continue_completed=True,
-    )
+    resume_run(directory, overrides, step=step)
     return 0
 
 

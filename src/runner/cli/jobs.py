@@ -14,7 +14,7 @@ from runner.cli.ranks import agreed_stamp, is_terminal_mine
 from runner.cli.sweeps.launcher_node import is_of_cluster
 from runner.config import resolvers
 from runner.config.locate import make_user_code_importable
-from runner.errors import ConfigError, DataError, RunnerError
+from runner.errors import ConfigError, DataError, RunError, RunnerError
 from runner.run.directory import RunDirectory
 
 
@@ -82,7 +82,7 @@ def _run_one(cfg: DictConfig, *, overrides: list[str], command: list[str]) -> fl
         if hydra_cfg.mode == RunMode.RUN and is_of_cluster(hydra_cfg.launcher):
             return _run_on_cluster(cfg, directory, overrides=overrides, command=command)
         return run_job(config, directory, overrides=overrides, command=command)
-    except (ConfigError, DataError):
+    except (ConfigError, DataError, RunError):
         _remove_if_empty(directory, directory.parent)
         raise
 
@@ -129,5 +129,6 @@ def _print_failure(name: str, error: Exception) -> None:
 def _remove_if_empty(*folders: Path) -> None:
     """Take back the folders that Hydra made for a run that never began."""
     for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
+        if folder.resolve() != Path.cwd():
+            with suppress(OSError):
+                folder.rmdir()

@@ -88,6 +88,10 @@ class RunDirectory:
     def slurm_folder(self) -> Path:
         return self.path / "slurm"
 
+    @property
+    def slurm_lease(self) -> Path:
+        return self.slurm_folder / "lease.json"  # of the process that watches the job
+
     def log_of_rank(self, rank: int) -> Path:
         return self.logs / f"rank_{rank}.log"
 

@@ -173,6 +173,12 @@ class SweepConsole(Watcher):
         self.say(f"  python -m runner resume {where}    # watch, and start again what is missing")
         self.say(f"  python -m runner cancel {where}")
 
+    def remind(self) -> None:
+        """Say, when something else has failed, that jobs live on."""
+        if ids := ids_in_words(JobBook(self._directory.slurm).last_ids.values()):
+            verb = "are" if ids.startswith("jobs") else "is"
+            self.say(f"on the cluster there {verb} still {ids} of {self._directory.path}")
+
     def asks_to_cancel(self) -> bool:
         """Ask whether to cancel the jobs that live on; where nobody can answer, they are left."""
         if self._live is not None:

@@ -21,11 +21,15 @@ def changed_launcher(
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the node with those of `overrides` that are about it, and the other overrides.
 
-    Raises ConfigError for a launcher that is not there, and for a key that it does not have.
+    What is resumed is watched, also if it was submitted with hydra.launcher.wait=false, unless the
+    overrides say so again. Raises ConfigError for a launcher that is not there, and for a key that
+    it does not have.
     """
     mine = [text for text in overrides if text.startswith(_OF_LAUNCHER)]
     chosen = [text for text in mine if text.startswith(_CHOICE)]
     launcher = _called(chosen[-1]) if chosen else dict(node)
+    if "wait" in launcher:
+        launcher["wait"] = True
     cfg = OmegaConf.create({"hydra": {"launcher": launcher}})
     OmegaConf.set_struct(cfg, True)
     for text in mine:

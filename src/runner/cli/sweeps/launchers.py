@@ -78,7 +78,9 @@ class SlurmLauncherOptions:
     def open_pool(self, *, preload: Sequence[str], home: Home) -> Pool:  # noqa: ARG002
         from runner.sweeps.slurm.outbox import SlurmSetup
         from runner.sweeps.slurm.pool import SlurmPool
+        from runner.sweeps.slurm.submission import require_sbatch
 
+        require_sbatch()
         setup = SlurmSetup(
             retries=self.retries,
             array_parallelism=self.array_parallelism,

@@ -112,6 +112,9 @@ def start_sweep(plan: Plan, open_jobs: Opener, *, command: Sequence[str]) -> Non
             if stop.received is not None:
                 raise Interrupted(stop.received) from left
             return None
+        except RunError:
+            console.remind()
+            raise
     return _tell_end(plan)
 
 

@@ -65,6 +65,12 @@ class JobBook:
         return ids
 
     @property
+    def is_unused(self) -> bool:
+        """Return whether the cluster has never had a job of it, nor may have one."""
+        has_had = any(line["event"] == "submitted" and line["ids"] for line in self._lines())
+        return not (has_had or self.unconfirmed)
+
+    @property
     def unconfirmed(self) -> list[str]:
         """Return the names under which jobs may be on the cluster whose ids are not known."""
         names: dict[str, None] = {}

@@ -150,7 +150,7 @@ class SlurmPool:
         ids = []
         for number in self._to_cancel:
             if self._outbox.drop(number):
-                self._dropped.append(Ended(number=number, signal=signal.SIGTERM, is_cancelled=True))
+                self._dropped.append(_cancelled(number))
             elif (job := self._jobs.get(number)) is not None and not job.is_told_to_leave:
                 ids.append(job.id)
         if ids and cancel_jobs(ids):
@@ -177,10 +177,12 @@ class SlurmPool:
             if job.seen is not None and job.seen.is_waiting:
                 job.is_told_to_leave = False
             if self._is_surely_over(job, now):
+                is_cancelled = job.seen is None and job.number in self._to_cancel
+                end = _cancelled(job.number) if is_cancelled else _end_of(job, self._folder)
                 del self._jobs[job.number]
                 self._to_cancel.discard(job.number)
                 self._book.ended(job.number)
-                ended.append(_end_of(job, self._folder))
+                ended.append(end)
         return ended
 
     def _is_surely_over(self, job: _Job, now: float) -> bool:
@@ -196,7 +198,8 @@ class SlurmPool:
             return True
         if job.over_since is None:
             job.over_since = now
-        is_doubtful = seen is None or seen.is_passing
+        is_cancelled = job.number in self._to_cancel  # of one that waited nothing remains
+        is_doubtful = not is_cancelled if seen is None else seen.is_passing
         return now - job.over_since >= (_SURE_OF_LOSS_SECONDS if is_doubtful else _SURE_SECONDS)
 
 
@@ -222,6 +225,10 @@ def cancel_jobs(ids: Sequence[str]) -> bool:
     return is_heard
 
 
+def _cancelled(number: int) -> Ended:
+    return Ended(number=number, signal=signal.SIGTERM, is_cancelled=True)
+
+
 def _end_of(job: _Job, folder: Path) -> Ended:
     """Return how a job ended, as the cluster tells; what came of its run stands in its status."""
     state = "" if job.seen is None else job.seen.state
@@ -229,7 +236,7 @@ def _end_of(job: _Job, folder: Path) -> Ended:
         case "COMPLETED":
             return Ended(number=job.number, exit_code=0)
         case "CANCELLED":
-            return Ended(number=job.number, signal=signal.SIGTERM, is_cancelled=True)
+            return _cancelled(job.number)
         case "TIMEOUT" | "DEADLINE":
             return Ended(number=job.number, signal=signal.SIGTERM, exceeded="time")
         case "OUT_OF_MEMORY":

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -35,6 +36,15 @@ _NO_ANSWER = (
 
 class QueueFullError(RunError):
     """The cluster takes no more jobs of this user now."""
+
+
+def require_sbatch() -> None:
+    """Raise RunError where no jobs can be submitted."""
+    if shutil.which("sbatch") is None:
+        raise RunError(
+            "there is no sbatch on this machine: hydra/launcher=slurm is for a login node of a "
+            "cluster"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,51 @@
+"""`resume` of one run: here, or on the cluster where it was begun."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.errors import RunError
+from runner.run.directory import RunDirectory
+
+_LAUNCHER = "hydra/launcher="
+
+
+def resume_run(directory: Path, overrides: Sequence[str], *, step: int | None = None) -> None:
+    """Continue the run in `directory`, its layout changed by `overrides`.
+
+    With a `step` a new run beside it goes on from that checkpoint. A run that was begun on a
+    cluster goes on there, unless hydra/launcher names another place.
+    """
+    names_launcher = any(text.startswith(_LAUNCHER) for text in overrides)
+    if step is None and (names_launcher or RunDirectory(directory).slurm.exists()):
+        from runner.cli.cluster_run import resume_there
+
+        if resume_there(directory, overrides):
+            return
+    _resume_here(directory, [text for text in overrides if not text.startswith(_LAUNCHER)], step)
+
+
+def _resume_here(directory: Path, overrides: Sequence[str], step: int | None) -> None:
+    from runner.config.frozen import load_frozen
+    from runner.config.validate import validate
+    from runner.job.job import run_job
+
+    cfg = load_frozen(RunDirectory(directory).config, overrides)
+    if "model" not in cfg:
+        raise RunError(
+            f"{directory} was started from Python, and its config builds nothing: go on there, "
+            "with Trainer(directory=...)"
+        )
+    command = ["python", "-m", "runner", "resume", str(directory), *overrides]
+    config = validate(cfg)
+    if step is not None:
+        command += ["--step", str(step)]
+        directory = _fork(directory, step)
+    run_job(config, directory, overrides=overrides, command=command, continue_completed=True)
+
+
+def _fork(directory: Path, step: int) -> Path:
+    from runner.job.fork import fork_run
+    from runner.runtime.launch import launch_of
+    from runner.runtime.rendezvous import agreed
+
+    return Path(agreed(launch_of(), lambda: str(fork_run(directory, step=step))))

@@ -1,0 +1,269 @@
+"""The pool between a sweep and a cluster that is played: what it believes, and what it sends."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from runner.errors import RunError
+from runner.sweeps.pool import Ended, Home, RunOfJob
+from runner.sweeps.slurm import outbox, pool
+from runner.sweeps.slurm.book import JobBook
+from runner.sweeps.slurm.outbox import SlurmSetup
+from runner.sweeps.slurm.pool import SlurmPool
+from runner.sweeps.slurm.queue import QueuedJob, QueueUnavailable
+from runner.sweeps.slurm.submission import QueueFullError, Submission
+from runner.sweeps.slurm.work import SlurmWork
+
+
+@dataclass
+class Cluster:
+    """Takes jobs, shows them as `states` says, and remembers what it was told."""
+
+    clock: float = 1000.0
+    states: dict[str, str] = field(default_factory=dict)
+    arrays: list[int] = field(default_factory=list)  # the sizes of those taken
+    told: list[Sequence[str]] = field(default_factory=list)
+    room: int = 10**6
+    trouble: Exception | None = None
+
+    def submit(self, submission: Submission, works: Sequence[SlurmWork]) -> list[str]:
+        if self.trouble is not None:
+            raise self.trouble
+        if len(works) > self.room:
+            raise QueueFullError("the cluster takes no more jobs now: full")
+        self.room -= len(works)
+        self.arrays.append(len(works))
+        ids = [f"{len(self.arrays)}_{task}" for task in range(len(works))]
+        self.states |= dict.fromkeys(ids, "PENDING")
+        return ids
+
+    def read(self, ids: Collection[str]) -> dict[str, QueuedJob]:
+        if self.trouble is not None:
+            raise self.trouble
+        return {
+            id: QueuedJob(id=id, state=self.states[id], exit_code=3)
+            for id in ids
+            if id in self.states
+        }
+
+    def run(self, command: Sequence[str]) -> str:
+        if self.trouble is not None:
+            raise self.trouble
+        self.told.append(command)
+        return ""
+
+    def sleep(self, seconds: float) -> None:
+        self.clock += seconds
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    cluster = Cluster()
+    monkeypatch.setattr(Submission, "submit", lambda self, works: cluster.submit(self, works))
+    for module in (pool, outbox):
+        monkeypatch.setattr(module, "run_slurm", cluster.run)
+        monkeypatch.setattr(module.time, "monotonic", lambda: cluster.clock)
+    monkeypatch.setattr(pool, "read_queue", cluster.read)
+    monkeypatch.setattr(pool.time, "sleep", cluster.sleep)
+    monkeypatch.setattr(outbox, "max_array_size", lambda: 4)
+    monkeypatch.setattr(outbox.Outbox, "_parameters", lambda *_: {})
+    return cluster
+
+
+Opener = Callable[..., SlurmPool]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Opener:
+    """Open the pool of the same sweep, again and again."""
+    home = Home(name="plate ocr", book=tmp_path / "slurm.jsonl", folder=tmp_path / "slurm")
+    return lambda **options: SlurmPool(SlurmSetup(**options), home)
+
+
+def work() -> int:
+    return 0
+
+
+def submit(pool: SlurmPool, numbers: Sequence[int], **hardware: object) -> None:
+    for number in numbers:
+        run = RunOfJob(directory=Path(str(number)), config={"hardware": {"slurm": hardware}})
+        pool.submit(number, work, log=Path("log"), run=run)
+
+
+def wait(pool: SlurmPool, cluster: Cluster, seconds: float) -> list[Ended]:
+    """Let time pass; return what has ended."""
+    ended, end = [], cluster.clock + seconds
+    while cluster.clock < end:
+        ended += pool.poll(0.25)
+        cluster.sleep(0.01)
+    return ended
+
+
+def test_jobs_that_ask_for_the_same_go_together_as_many_as_an_array_may_have(
+    cluster: Cluster, opened: Opener, tmp_path: Path
+) -> None:
+    jobs = opened()
+    submit(jobs, range(0, 12, 2), memory_gb=1)
+    submit(jobs, range(1, 5, 2), memory_gb=2)
+    jobs.poll(0.0)
+    assert cluster.arrays == [4, 2, 2]
+    assert jobs.ids == {0: "1_0", 2: "1_1", 4: "1_2", 6: "1_3", 8: "2_0", 10: "2_1"} | {
+        1: "3_0",
+        3: "3_1",
+    }
+    assert JobBook(tmp_path / "slurm.jsonl").last_ids == jobs.ids
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "end"),
+    [
+        ("COMPLETED", 0, Ended(number=0, exit_code=0)),
+        ("OUT_OF_MEMORY", 3, Ended(number=0, signal=9, exceeded="memory")),
+        ("TIMEOUT", 3, Ended(number=0, signal=15, exceeded="time")),
+        ("CANCELLED", 3, Ended(number=0, signal=15, is_cancelled=True)),
+        ("NODE_FAIL", 30, Ended(number=0, signal=9)),
+        (None, 30, Ended(number=0, signal=9)),  # Slurm has forgotten it
+    ],
+)
+def test_an_end_is_believed_when_it_lasts(
+    cluster: Cluster, opened: Opener, state: str | None, seconds: float, end: Ended
+) -> None:
+    jobs = opened()
+    submit(jobs, [0])
+    jobs.poll(0.0)
+    cluster.states = {} if state is None else {"1_0": state}
+    begin = cluster.clock
+    while not (ended := jobs.poll(0.25)):
+        cluster.sleep(0.01)
+        assert cluster.clock < begin + 60
+    assert ended == [end]
+    assert seconds <= cluster.clock - begin < seconds + 3
+    assert jobs.ids == {} and opened().adopt() == set()
+
+
+def test_a_failure_names_the_first_words_of_the_job(
+    cluster: Cluster, opened: Opener, tmp_path: Path
+) -> None:
+    jobs = opened()
+    submit(jobs, [0])
+    jobs.poll(0.0)
+    cluster.states = {"1_0": "FAILED"}
+    log = tmp_path / "slurm" / "1_0_0_log.out"
+    assert wait(jobs, cluster, 6) == [Ended(number=0, exit_code=3, log=log)]
+
+
+@pytest.mark.parametrize("passing", ["NODE_FAIL", "PREEMPTED", None])
+def test_a_job_that_comes_back_has_not_ended(
+    cluster: Cluster, opened: Opener, passing: str | None
+) -> None:
+    jobs = opened()
+    submit(jobs, [0])
+    for state in ("RUNNING", passing, "PENDING", "RUNNING", passing, "PENDING"):
+        cluster.states = {} if state is None else {"1_0": state}
+        assert wait(jobs, cluster, 20) == []
+    cluster.states = {"1_0": "COMPLETED"}
+    assert wait(jobs, cluster, 5) == [Ended(number=0, exit_code=0)]
+
+
+def test_a_cluster_that_does_not_answer_is_asked_again(cluster: Cluster, opened: Opener) -> None:
+    jobs = opened()
+    submit(jobs, [0])
+    jobs.poll(0.0)
+    cluster.trouble = QueueUnavailable("busy")
+    submit(jobs, [1])
+    assert wait(jobs, cluster, 60) == []
+    place = jobs.whereabouts(1)
+    assert (place.text, place.is_there, place.is_waiting) == ("busy", False, True)
+    cluster.trouble = None
+    assert wait(jobs, cluster, 40) == []
+    assert jobs.ids == {0: "1_0", 1: "2_0"}
+    # Nobody knew whether it had been taken.
+    (told,) = cluster.told
+    assert list(told[:3]) == ["scancel", "--me", "--name"]
+
+
+def test_a_full_cluster_gets_what_it_takes_and_the_rest_later(
+    cluster: Cluster, opened: Opener
+) -> None:
+    jobs = opened()
+    cluster.room = 3
+    submit(jobs, range(8))
+    jobs.poll(0.0)
+    assert sum(cluster.arrays) == 3
+    assert jobs.whereabouts(7).text == "the cluster takes no more jobs now: full"
+    cluster.room = 100
+    wait(jobs, cluster, 40)
+    assert sorted(jobs.ids) == list(range(8))
+
+
+def test_a_refusal_is_told_and_nothing_of_it_is_there(cluster: Cluster, opened: Opener) -> None:
+    jobs = opened()
+    cluster.trouble = RunError("the cluster refused the jobs: no")
+    submit(jobs, [0])
+    with pytest.raises(RunError, match="refused"):
+        jobs.poll(0.0)
+    cluster.trouble = None
+    assert (opened().adopt(), cluster.told) == (set(), [])
+
+
+def test_another_process_takes_over_what_is_there(cluster: Cluster, opened: Opener) -> None:
+    first = opened()
+    submit(first, range(4))
+    first.poll(0.0)
+    cluster.states |= {"1_0": "COMPLETED", "1_1": "NODE_FAIL", "1_2": "RUNNING", "1_3": "FAILED"}
+    second = opened()
+    assert second.adopt() == {1, 2}
+    cluster.states |= {"1_1": "COMPLETED", "1_2": "COMPLETED"}
+    assert {end.number for end in wait(second, cluster, 5)} == {1, 2}
+
+
+def test_what_a_killed_process_submitted_last_is_withdrawn(
+    cluster: Cluster, opened: Opener, tmp_path: Path
+) -> None:
+    book = JobBook(tmp_path / "slurm.jsonl")
+    book.submitting("plate_ocr-1", [0, 1])
+    (tmp_path / "slurm").mkdir()
+    left = tmp_path / "slurm" / f"{'0' * 32}.pkl"  # what its jobs would wait for
+    left.touch()
+    cluster.trouble = QueueUnavailable("busy")
+    with pytest.raises(QueueUnavailable):
+        opened().adopt()
+    assert book.unconfirmed and left.exists()
+    cluster.trouble = None
+    assert opened().adopt() == set()
+    assert cluster.told == [["scancel", "--me", "--name", "plate_ocr-1"]]
+    assert not book.unconfirmed and not left.exists()
+
+
+def test_jobs_are_cancelled_together_and_those_not_sent_are_dropped(
+    cluster: Cluster, opened: Opener
+) -> None:
+    jobs = opened()
+    submit(jobs, [0, 1])
+    jobs.poll(0.0)
+    cluster.room = 0
+    submit(jobs, [2])
+    jobs.poll(0.0)
+    cluster.trouble = QueueUnavailable("busy")
+    for number in (0, 1, 2):
+        jobs.stop(number)
+    assert wait(jobs, cluster, 20) == [Ended(number=2, signal=15, is_cancelled=True)]
+    cluster.trouble = None
+    assert wait(jobs, cluster, 20) == []
+    assert cluster.told[0] == ["scancel", "1_0", "1_1"]
+    cluster.states = {"1_0": "CANCELLED"}  # of a task that waited nothing remains
+    ends = wait(jobs, cluster, 6)
+    assert [(end.number, end.is_cancelled) for end in ends] == [(0, True), (1, True)]
+
+
+def test_a_search_has_no_more_jobs_than_it_may(cluster: Cluster, opened: Opener) -> None:
+    jobs = opened(most=2)
+    submit(jobs, [0])
+    jobs.poll(0.0)
+    submit(jobs, [1])
+    assert not jobs.has_room()
+    cluster.states = {"1_0": "COMPLETED"}
+    wait(jobs, cluster, 3)
+    assert jobs.has_room()
