@@ -3,9 +3,9 @@
     python benchmarks/slurm_submit.py [--jobs 1500] [--array 1001]
 
 Learning rates with five seeds each: from the command to the last sbatch, with `wait=false`, the
-check of all configs included; then `status` of the queued runs, and `cancel`. A cluster is started for it (scripts/slurm_dev), which
-takes arrays of `--array` jobs at most, so that the sweep has to be split; its partition is down,
-and no job begins. Seconds are those of a clock; CPU seconds are those of the command.
+check of all configs included; then `status` of the queued runs, and `cancel`. A cluster is started
+for it (scripts/slurm_dev), which takes arrays of `--array` jobs at most, so that the sweep has to
+be split; its partition is down, and no job begins. Seconds are those of a clock.
 """
 
 import argparse
@@ -79,9 +79,9 @@ def measure(
         return call([sys.executable, "-m", "runner", *arguments], folder, environment)
 
     submitted = runner(
-        "-m", "+experiment=digits", f"optimizer.lr=range(1e-5,{num_jobs // 5 + 0.5}e-5,1e-5)", "seed=range(0,5)",
-        "hardware=cpu", "hardware.threads=1", "sweep.name=many", "output_dir=out",
-        "hydra/launcher=slurm", "hydra.launcher.wait=false",
+        "-m", "+experiment=digits", f"optimizer.lr=range(1e-5,{num_jobs // 5 + 0.5}e-5,1e-5)",
+        "seed=range(0,5)", "hardware=cpu", "hardware.threads=1", "sweep.name=many",
+        "output_dir=out", "hydra/launcher=slurm", "hydra.launcher.wait=false",
     )  # fmt: skip
     jobs = cluster.squeue()
     arrays = Counter(id.partition("_")[0] for id in jobs)
