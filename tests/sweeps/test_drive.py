@@ -1,5 +1,6 @@
 """Driving the jobs of a sweep to their ends."""
 
+import json
 import os
 import signal
 import threading
@@ -176,6 +177,44 @@ def test_a_run_whose_machine_is_gone_is_taken_over(tmp_path: Path) -> None:
     sweep.run(StopRequests())
     assert ear.starts == [0]
     assert states(tmp_path, 1) == ["completed"]
+
+
+def kill_elsewhere(session: Session, count: int) -> None:
+    """End as a job does whose machine is gone: its lease stays, and nobody can look behind it."""
+    lease = session.directory.lease
+    holder = json.loads(lease.read_text())
+    write_json_atomically(lease, {**holder, "host": "gone", "boot": "another"})
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_end_of_a_job_whose_machine_is_gone_is_written_when_it_is_sure(tmp_path: Path) -> None:
+    sweep, ear = drive(tmp_path, [kill_elsewhere])
+    sweep.retries, sweep.patience_seconds = 0, 2.5
+    began = time.monotonic()
+    sweep.run(StopRequests())
+    assert time.monotonic() - began > 2.5
+    assert ear.ends[0][1].state == "failed" == states(tmp_path, 1)[0]
+    assert not SweepDirectory(tmp_path).job(0).lease.exists()
+
+
+def test_a_job_elsewhere_that_lives_is_not_written_off(tmp_path: Path) -> None:
+    """The cluster says that a job has ended, and another one is at work on the run by now."""
+    sweep, ear = drive(tmp_path, [kill_elsewhere])
+    sweep.retries = 0
+    lease, is_over = SweepDirectory(tmp_path).job(0).lease, threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(0.2):
+            if ear.starts and lease.exists() and b"gone" in lease.read_bytes():
+                holder = json.loads(lease.read_text())
+                write_json_atomically(lease, {**holder, "beat": holder["beat"] + 1})
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    sweep.run(StopRequests())
+    is_over.set()
+    thread.join()
+    assert lease.exists() and ear.ends[0][1].state == "running"
 
 
 def take_over(lease: Path) -> None:
