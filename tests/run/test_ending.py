@@ -9,7 +9,7 @@ import pytest
 
 from runner.files import write_json_atomically
 from runner.run.directory import RunDirectory
-from runner.run.ending import cancel_run, give_up_run, interrupt_run
+from runner.run.ending import cancel_run, give_up_run, interrupt_run, requeue_run
 from runner.run.lease import beat_of
 from runner.run.status import Status, read_raw_status, write_status
 
@@ -78,3 +78,26 @@ def test_an_earlier_start_of_the_same_slurm_job_is_gone(
     assert not interrupt_run(run)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert interrupt_run(run)
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled", "pruned"])
+def test_the_last_word_of_an_earlier_job_is_taken_back(run: RunDirectory, state: str) -> None:
+    facts = {"step": 4, "jobs": 2, "score": 0.5, "best_step": 3}
+    before = Status(state=state, error="ECC error", **facts)
+    write_status(run.status, before)
+    requeue_run(run)
+    assert read_raw_status(run.status) == before, "another job is at work on it"
+    run.lease.unlink()
+    requeue_run(run)
+    assert read_raw_status(run.status) == Status(state="queued", **facts)
+
+
+@pytest.mark.parametrize("state", ["running", "preempted", "queued", "completed"])
+def test_what_is_no_last_word_stays(run: RunDirectory, state: str) -> None:
+    run.lease.unlink()
+    write_status(run.status, Status(state=state, step=4))
+    requeue_run(run)
+    assert read_raw_status(run.status) == Status(state=state, step=4)
+    run.status.unlink()
+    requeue_run(run)
+    assert not run.status.exists()

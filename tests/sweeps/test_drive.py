@@ -21,6 +21,7 @@ from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.drive import Drive, Watcher
 from runner.sweeps.ledger import Combination, Ledger, PlannedRun
 from runner.sweeps.outcomes import Outcome
+from runner.sweeps.pool import Ended
 from runner.sweeps.source import ListSource
 from tests.sweeps.pools import ForkingPool
 
@@ -128,6 +129,47 @@ def test_a_run_whose_job_says_nothing_is_failed_with_a_reason(tmp_path: Path) ->
     assert status == Status(
         state="failed", error="its process ended with exit code 3: see logs/console.log"
     )
+
+
+def test_the_end_of_an_earlier_job_is_not_taken_for_that_of_this_one(tmp_path: Path) -> None:
+    sweep, ear = drive(tmp_path, [complete])
+    status = SweepDirectory(tmp_path).job(0).status
+    status.parent.mkdir()
+    write_status(status, Status(state="failed", step=3, jobs=1, error="ValueError: no luck"))
+    sweep.retries, sweep.work_of = 1, lambda run: die_before_the_session
+    sweep.run(StopRequests())
+    assert ear.retries == [(0, Outcome.KILLED)]
+    error = "its process was killed by SIGKILL, 2 times without a step gained"
+    assert read_status(SweepDirectory(tmp_path).job(0)) == Status(
+        state="failed", step=3, jobs=1, error=error
+    )
+
+
+def test_a_job_that_was_taken_over_is_not_queued_again(tmp_path: Path) -> None:
+    sweep, _ = drive(tmp_path, [complete])
+    status = SweepDirectory(tmp_path).job(0).status
+    status.parent.mkdir()
+    write_status(status, Status(state="failed", error="of this very job"))
+    sweep.pool = AdoptingPool()
+    sweep.run(StopRequests())
+    assert read_status(SweepDirectory(tmp_path).job(0)) == Status(
+        state="failed", error="of this very job"
+    )
+
+
+class AdoptingPool(ForkingPool):
+    """Has the job of run 0 from an earlier process, which has just ended."""
+
+    def adopt(self) -> set[int]:
+        return {0}
+
+    def poll(self, seconds: float) -> list[Ended]:
+        return [Ended(number=0, exit_code=1)]
+
+
+def die_before_the_session() -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
 
 
 def test_a_stop_lets_every_job_save_and_the_rest_wait(tmp_path: Path) -> None:

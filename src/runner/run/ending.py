@@ -1,6 +1,6 @@
 """Write down how a run stands whose job could not do it, or did not know.
 
-Each returns whether it was written: not if a process is at work on the run by now. One on another
+Each that ends a run returns whether it was written: not if a process is at work on the run by now. One on another
 machine is believed dead when its heartbeat has stood still for `patience_seconds`, or at once if it
 still stands at `silent`, the beat at which the caller has seen it stand for that long.
 """
@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
-from runner.run.lease import PATIENCE_SECONDS, Lease
+from runner.run.lease import PATIENCE_SECONDS, Lease, kept_free
 from runner.run.status import Status, read_raw_status, write_status
 from runner.runtime.signals import StopRequests
+
+_LAST_WORDS = ("failed", "cancelled", "pruned")
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +43,17 @@ def cancel_run(
 def interrupt_run(directory: RunDirectory) -> bool:
     """Let a run that failed be `preempted`, for another job will go on with it."""
     return _end_run(directory, "preempted", None, 0.0, None)
+
+
+def requeue_run(directory: RunDirectory) -> None:
+    """Take back the last word of an earlier job, before another one is started for the run.
+
+    What the status says from then on is of the new job, even if that is killed before it can write.
+    """
+    with kept_free(directory.lease) as is_free:
+        before = read_raw_status(directory.status)
+        if is_free and before is not None and before.state in _LAST_WORDS:
+            write_status(directory.status, replace(before, state="queued", error=None))
 
 
 def _end_run(

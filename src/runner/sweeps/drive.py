@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from runner.errors import Interrupted
 from runner.run.directory import RunDirectory
-from runner.run.ending import cancel_run, give_up_run
+from runner.run.ending import cancel_run, give_up_run, requeue_run
 from runner.run.lease import PATIENCE_SECONDS
 from runner.run.status import Status, read_status
 from runner.runtime.signals import StopRequests
@@ -174,6 +174,7 @@ class Drive:
         if not self.pool.has_room(_slots(run)):
             return False
         self._at_work[run.number] = progress
+        requeue_run(self._run_directory(run))
         self.pool.submit(
             run.number,
             self.work_of(run),
