@@ -97,7 +97,7 @@ def test_killed_while_it_submits_it_submits_anew(jobs: Jobs, tmp_path: Path, mom
     assert_done_once(sweep_in(tmp_path), 2)
     states = sorted(jobs().values())
     assert states.count("COMPLETED") == 2
-    assert book_of(tmp_path).unconfirmed == []
+    assert not book_of(tmp_path).unconfirmed
 
 
 def test_in_a_terminal_it_tells_why_jobs_wait_and_asks_at_a_stop(

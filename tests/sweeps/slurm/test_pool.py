@@ -1,5 +1,8 @@
 """The pool between a sweep and a cluster that is played: what it believes, and what it sends."""
 
+import json
+import os
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,10 +11,10 @@ import pytest
 
 from runner.errors import RunError
 from runner.sweeps.pool import Ended, Home, RunOfJob
-from runner.sweeps.slurm import outbox, pool
+from runner.sweeps.slurm import outbox, pool, standing
 from runner.sweeps.slurm.book import JobBook
 from runner.sweeps.slurm.outbox import SlurmSetup
-from runner.sweeps.slurm.pool import SlurmPool
+from runner.sweeps.slurm.pool import SlurmPool, jobs_at_work
 from runner.sweeps.slurm.queue import QueuedJob, QueueUnavailable
 from runner.sweeps.slurm.submission import QueueFullError, Submission
 from runner.sweeps.slurm.work import SlurmWork
@@ -27,6 +30,8 @@ class Cluster:
     told: list[Sequence[str]] = field(default_factory=list)
     room: int = 10**6
     trouble: Exception | None = None
+    ended_at: float | None = None  # of all that have
+    users: set[int] = field(default_factory=set)  # for whose jobs it was asked
 
     def submit(self, submission: Submission, works: Sequence[SlurmWork]) -> list[str]:
         if self.trouble is not None:
@@ -39,11 +44,12 @@ class Cluster:
         self.states |= dict.fromkeys(ids, "PENDING")
         return ids
 
-    def read(self, ids: Collection[str]) -> dict[str, QueuedJob]:
+    def read(self, ids: Collection[str], *, users: Collection[int]) -> dict[str, QueuedJob]:
+        self.users |= set(users)
         if self.trouble is not None:
             raise self.trouble
         return {
-            id: QueuedJob(id=id, state=self.states[id], exit_code=3)
+            id: QueuedJob(id=id, state=self.states[id], exit_code=3, ended_at=self.ended_at)
             for id in ids
             if id in self.states
         }
@@ -65,7 +71,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     for module in (pool, outbox):
         monkeypatch.setattr(module, "run_slurm", cluster.run)
         monkeypatch.setattr(module.time, "monotonic", lambda: cluster.clock)
-    monkeypatch.setattr(pool, "read_queue", cluster.read)
+    for module in (pool, standing):
+        monkeypatch.setattr(module, "read_queue", cluster.read)
     monkeypatch.setattr(pool.time, "sleep", cluster.sleep)
     monkeypatch.setattr(outbox, "max_array_size", lambda: 4)
     monkeypatch.setattr(outbox.Outbox, "_parameters", lambda *_: {})
@@ -181,7 +188,7 @@ def test_a_cluster_that_does_not_answer_is_asked_again(cluster: Cluster, opened:
     assert jobs.ids == {0: "1_0", 1: "2_0"}
     # Nobody knew whether it had been taken.
     (told,) = cluster.told
-    assert list(told[:3]) == ["scancel", "--me", "--name"]
+    assert told[0] == "scancel" and told[1].startswith("--name=plate_ocr-")
 
 
 def test_a_full_cluster_gets_what_it_takes_and_the_rest_later(
@@ -219,6 +226,42 @@ def test_another_process_takes_over_what_is_there(cluster: Cluster, opened: Open
     assert {end.number for end in wait(second, cluster, 5)} == {1, 2}
 
 
+def test_jobs_that_were_lost_long_ago_are_not_taken_over(
+    cluster: Cluster, opened: Opener, tmp_path: Path
+) -> None:
+    first = opened()
+    submit(first, range(3))
+    first.poll(0.0)
+    cluster.states = {"1_0": "NODE_FAIL", "1_1": "PREEMPTED", "1_2": "BOOT_FAIL"}
+    book = tmp_path / "slurm.jsonl"
+    cluster.ended_at = time.time() - 10
+    assert jobs_at_work(book) == {0, 1, 2}
+    cluster.ended_at = time.time() - 40
+    assert jobs_at_work(book) == set()
+    assert opened().adopt() == set() and JobBook(book).last_ids == {}
+
+
+def test_what_another_user_has_submitted_is_found(
+    cluster: Cluster, opened: Opener, tmp_path: Path
+) -> None:
+    lines = [
+        {"event": "submitting", "name": "a", "numbers": [0], "user": 4_000_001},
+        {"event": "submitted", "name": "a", "ids": {"0": "99"}},
+        {"event": "submitting", "name": "b", "numbers": [1], "user": 4_000_002},
+    ]
+    book = tmp_path / "slurm.jsonl"
+    book.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    cluster.states = {"99": "RUNNING"}
+    jobs = opened()
+    assert jobs.adopt() == {0}
+    assert cluster.told[0] == ["scancel", "--name=b", "--user=4000002"]
+    submit(jobs, [2])
+    jobs.poll(0.0)
+    cluster.users.clear()
+    wait(jobs, cluster, 2)
+    assert cluster.users == {4_000_001, 4_000_002, os.getuid()}
+
+
 def test_what_a_killed_process_submitted_last_is_withdrawn(
     cluster: Cluster, opened: Opener, tmp_path: Path
 ) -> None:
@@ -233,7 +276,7 @@ def test_what_a_killed_process_submitted_last_is_withdrawn(
     assert book.unconfirmed and left.exists()
     cluster.trouble = None
     assert opened().adopt() == set()
-    assert cluster.told == [["scancel", "--me", "--name", "plate_ocr-1"]]
+    assert cluster.told == [["scancel", "--name=plate_ocr-1", f"--user={os.getuid()}"]]
     assert not book.unconfirmed and not left.exists()
 
 

@@ -81,8 +81,8 @@ class Outbox:
 
     def withdraw_unconfirmed(self) -> None:
         """Take back arrays of which nobody knows what became; QueueUnavailable if it cannot be."""
-        for name in self._book.unconfirmed:
-            run_slurm(["scancel", "--me", "--name", name])
+        for name, user in self._book.unconfirmed.items():
+            run_slurm(["scancel", f"--name={name}", f"--user={user}"])
             self._not_taken(name)
 
     def send(self) -> Iterator[dict[int, str]]:

@@ -19,6 +19,7 @@ from runner.sweeps.slurm.book import JobBook
 from runner.sweeps.slurm.outbox import NewJob, Outbox, SlurmSetup
 from runner.sweeps.slurm.queue import QueuedJob, QueueUnavailable, read_queue, run_slurm
 from runner.sweeps.slurm.resources import resources_of
+from runner.sweeps.slurm.standing import jobs_alive
 from runner.sweeps.slurm.work import SlurmWork
 
 _LOOK_SECONDS = (1.0, 30.0)  # between two questions to the queue, at least and at most ...
@@ -67,14 +68,11 @@ class SlurmPool:
     def adopt(self) -> set[int]:
         """Take over the jobs that an earlier process has left on the cluster."""
         self._outbox.withdraw_unconfirmed()
-        ids = self._book.last_ids
-        found = read_queue(ids.values())
         self._jobs = {
-            number: _Job(number=number, id=id, seen=job)
-            for number, id in ids.items()
-            if (job := found.get(id)) is not None and (job.is_passing or not job.is_over)
+            number: _Job(number=number, id=job.id, seen=job)
+            for number, job in jobs_alive(self._book).items()
         }
-        self._book.ended(*sorted(ids.keys() - self._jobs.keys()))
+        self._book.ended(*sorted(self._book.last_ids.keys() - self._jobs.keys()))
         return set(self._jobs)
 
     def has_room(self, slots: int = 1) -> bool:  # noqa: ARG002 - a queue takes jobs of any size
@@ -165,7 +163,7 @@ class SlurmPool:
         if not self._jobs or now < self._next_look:
             return ended
         try:
-            found = read_queue([job.id for job in self._jobs.values()])
+            found = read_queue([job.id for job in self._jobs.values()], users=self._book.users)
         except QueueUnavailable:  # for now
             self._next_look = time.monotonic() + _UNAVAILABLE_SECONDS
             return ended
@@ -205,10 +203,7 @@ class SlurmPool:
 
 def jobs_at_work(book: Path) -> set[int]:
     """Return the numbers of the runs whose jobs wait or run on the cluster, as `book` tells."""
-    ids = JobBook(book).last_ids
-    found = read_queue(ids.values())
-    jobs = ((number, found.get(id)) for number, id in ids.items())
-    return {number for number, job in jobs if job and (job.is_passing or not job.is_over)}
+    return set(jobs_alive(JobBook(book)))
 
 
 def cancel_jobs(ids: Sequence[str]) -> bool:
