@@ -135,6 +135,22 @@ def test_a_refusal_is_a_sentence_and_what_was_taken_is_told(jobs: Jobs, tmp_path
     assert f"on the cluster there is still job {id} of" in done.stderr
 
 
+@pytest.mark.slow
+def test_a_task_that_a_person_cancels_in_the_queue_is_not_submitted_again(
+    slurm_cluster: SlurmCluster, jobs: Jobs, tmp_path: Path
+) -> None:
+    process = start(*SHORT, HELD, "seed=1,2", cwd=tmp_path)
+    wait_until(lambda: len(jobs()) == 2, seconds=60)
+    first, second = sorted(jobs())
+    slurm_cluster.call("scancel", first)
+    slurm_cluster.call("scontrol", "release", second)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 1, told
+    statuses = [read_raw_status(sweep_in(tmp_path).job(n).status) for n in (0, 1)]
+    assert [status and status.state for status in statuses] == ["cancelled", "completed"], told
+    assert jobs().keys() <= {first, second}
+
+
 def test_a_search_is_not_left_alone(jobs: Jobs, tmp_path: Path) -> None:
     search = ("hydra/sweeper=random", "optimizer.lr=interval(0,1)", LEFT)
     done = call(*SHORT, *search, cwd=tmp_path)

@@ -25,6 +25,8 @@ def failed(error: str) -> Status:
         ),
         (Ended(number=0, signal=9, exceeded="memory"), None, Outcome.OUT_OF_MEMORY),
         (Ended(number=0, exit_code=143), Status(state="preempted"), Outcome.STOPPED),
+        (Ended(number=0, exit_code=143), Status(state="cancelled"), Outcome.CANCELLED),
+        (Ended(number=0, signal=9), Status(state="cancelled"), Outcome.CANCELLED),
         (Ended(number=0, exit_code=2), None, Outcome.CONFIG),
         (Ended(number=0, exit_code=1), failed("OutOfMemoryError: CUDA"), Outcome.OUT_OF_MEMORY),
         (

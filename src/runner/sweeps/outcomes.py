@@ -57,7 +57,7 @@ def outcome_of(ended: Ended, status: Status | None) -> Outcome:
         return Outcome.PRUNED
     if ended.exit_code == 0 or state == "completed":  # what comes behind the last word is no matter
         return Outcome.COMPLETED
-    if ended.is_cancelled:
+    if ended.is_cancelled or state == "cancelled":
         return Outcome.CANCELLED
     if ended.exceeded == "memory":
         return Outcome.OUT_OF_MEMORY

@@ -140,6 +140,8 @@ def test_an_end_is_believed_when_it_lasts(
     jobs = opened()
     submit(jobs, [0])
     jobs.poll(0.0)
+    cluster.states = {"1_0": "RUNNING"}
+    wait(jobs, cluster, 2)
     cluster.states = {} if state is None else {"1_0": state}
     begin = cluster.clock
     while not (ended := jobs.poll(0.25)):
@@ -148,6 +150,49 @@ def test_an_end_is_believed_when_it_lasts(
     assert ended == [end]
     assert seconds <= cluster.clock - begin < seconds + 3
     assert jobs.ids == {} and opened().adopt() == set()
+
+
+@pytest.mark.parametrize("last", [None, "PENDING", "REQUEUED"])
+def test_a_job_that_is_gone_from_the_queue_was_cancelled(
+    cluster: Cluster, opened: Opener, last: str | None
+) -> None:
+    jobs = opened()
+    submit(jobs, [0, 1])
+    if last is not None:
+        jobs.poll(0.0)
+        cluster.states = dict.fromkeys(("1_0", "1_1"), "RUNNING")
+        wait(jobs, cluster, 3)
+        cluster.states["1_0"] = last
+        assert wait(jobs, cluster, 60) == []
+    else:  # at once, before it was seen
+        jobs._send()
+    cluster.states = {"1_1": "RUNNING"}
+    assert wait(jobs, cluster, 40) == [Ended(number=0, signal=15, is_cancelled=True)]
+    assert jobs.ids == {1: "1_1"}
+
+
+def test_a_job_that_another_submitted_and_is_gone_was_cancelled(
+    cluster: Cluster, opened: Opener
+) -> None:
+    first = opened()
+    submit(first, [0])
+    first.poll(0.0)
+    second = opened()
+    assert second.adopt() == {0}
+    cluster.states = {}
+    assert wait(second, cluster, 40) == [Ended(number=0, signal=15, is_cancelled=True)]
+
+
+def test_of_a_job_that_may_have_run_unseen_nothing_is_believed(
+    cluster: Cluster, opened: Opener
+) -> None:
+    jobs = opened()
+    submit(jobs, [0])
+    jobs.poll(0.0)
+    cluster.trouble = QueueUnavailable("busy")
+    assert wait(jobs, cluster, 400) == []  # long enough to run and to be forgotten
+    cluster.trouble, cluster.states = None, {}
+    assert wait(jobs, cluster, 50) == [Ended(number=0, signal=9)]
 
 
 def test_a_failure_names_the_first_words_of_the_job(
