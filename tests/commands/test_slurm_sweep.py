@@ -126,13 +126,16 @@ def test_in_a_terminal_it_tells_why_jobs_wait_and_asks_at_a_stop(
     assert_done_once(directory, 2)
 
 
-def test_a_refusal_is_a_sentence_and_what_was_taken_is_told(jobs: Jobs, tmp_path: Path) -> None:
-    done = call(*SHORT, HELD, "hardware.slurm.partition=low,nope", cwd=tmp_path)
+def test_what_the_cluster_refuses_fails_and_the_others_go_on(jobs: Jobs, tmp_path: Path) -> None:
+    why = "the cluster refused the jobs: invalid partition specified: nope"
+    done = call(*SHORT, "hardware.slurm.partition=nope,low", cwd=tmp_path)
     assert done.returncode == 1
-    assert "error: the cluster refused the jobs: invalid partition specified: nope" in done.stderr
-    assert "Traceback" not in done.stderr
-    (id,) = jobs()
-    assert f"on the cluster there is still job {id} of" in done.stderr
+    assert why in done.stderr and "Traceback" not in done.stderr
+    first, second = (read_raw_status(sweep_in(tmp_path).job(n).status) for n in (0, 1))
+    assert first is not None and first.state == "failed"
+    assert first.error is not None and first.error.startswith(why)
+    assert second is not None and second.state == "completed"
+    assert list(jobs().values()) == ["COMPLETED"]
 
 
 @pytest.mark.slow

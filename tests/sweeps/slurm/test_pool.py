@@ -36,6 +36,8 @@ class Cluster:
     def submit(self, submission: Submission, works: Sequence[SlurmWork]) -> list[str]:
         if self.trouble is not None:
             raise self.trouble
+        if submission.parameters.get("partition") == "nope":
+            raise RunError("the cluster refused the jobs: invalid partition specified: nope")
         if len(works) > self.room:
             raise QueueFullError("the cluster takes no more jobs now: full")
         self.room -= len(works)
@@ -75,7 +77,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
         monkeypatch.setattr(module, "read_queue", cluster.read)
     monkeypatch.setattr(pool.time, "sleep", cluster.sleep)
     monkeypatch.setattr(outbox, "max_array_size", lambda: 4)
-    monkeypatch.setattr(outbox.Outbox, "_parameters", lambda *_: {})
+    monkeypatch.setattr(
+        outbox.Outbox, "_parameters", lambda _, resources, __: {"partition": resources.partition}
+    )
     return cluster
 
 
@@ -258,6 +262,26 @@ def test_a_refusal_is_told_and_nothing_of_it_is_there(cluster: Cluster, opened: 
         jobs.poll(0.0)
     cluster.trouble = None
     assert (opened().adopt(), cluster.told) == (set(), [])
+
+
+@pytest.mark.parametrize("order", [("nope", "low"), ("low", "nope")])
+def test_what_the_cluster_refuses_ends_and_the_others_go_on(
+    cluster: Cluster, opened: Opener, tmp_path: Path, order: Sequence[str]
+) -> None:
+    jobs = opened()
+    for partition in order:
+        first = 10 * order.index(partition)
+        submit(jobs, range(first, first + 6), partition=partition)
+    refused = 10 * order.index("nope")
+    why = "the cluster refused the jobs: invalid partition specified: nope"
+    assert jobs.poll(0.25) == [
+        Ended(number=number, exit_code=1, refusal=why) for number in range(refused, refused + 6)
+    ]
+    assert (cluster.arrays, len(jobs.ids)) == ([4, 2], 6)
+    assert not JobBook(tmp_path / "slurm.jsonl").unconfirmed
+    assert wait(jobs, cluster, 20) == []
+    submit(jobs, [99], partition="nope")  # of a sweep that has begun, even alone
+    assert [end.number for end in wait(jobs, cluster, 1)] == [99]
 
 
 def test_another_process_takes_over_what_is_there(cluster: Cluster, opened: Opener) -> None:

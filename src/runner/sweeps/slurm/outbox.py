@@ -58,6 +58,7 @@ class Outbox:
         self._folder = home.folder.absolute()
         self._book = book
         self._jobs: dict[int, NewJob] = {}
+        self._refused: dict[int, RunError] = {}
         self._size: int | None = None  # of an array, once the cluster refused a larger one
         self._wait_until = 0.0
         self.obstacle: str | None = None
@@ -88,7 +89,8 @@ class Outbox:
     def send(self) -> Iterator[dict[int, str]]:
         """Hand over what is there; yield the ids of jobs, by number, as the cluster takes them.
 
-        What it does not take now, stays. RunError when it refuses.
+        What it does not take now, stays; what it refuses is kept for `take_refusals`. RunError when
+        it refuses everything, and has never taken a job of this book: nothing has begun then.
         """
         if not self._jobs or time.monotonic() < self._wait_until:
             return
@@ -97,9 +99,16 @@ class Outbox:
             self.withdraw_unconfirmed()
             while self._jobs:
                 yield self._send_some()
+            if self._refused and self._book.is_unused:
+                raise next(iter(self._refused.values()))
         except (QueueFullError, QueueUnavailable) as error:
             self.obstacle = str(error)
             self._wait_until = time.monotonic() + _FULL_SECONDS
+
+    def take_refusals(self) -> dict[int, str]:
+        """Return why the cluster does not take jobs, by number, each once."""
+        refused, self._refused = self._refused, {}
+        return {number: str(error) for number, error in refused.items()}
 
     def _send_some(self) -> dict[int, str]:
         """Submit jobs that ask for the same, fewer at once where the cluster is almost full."""
@@ -115,8 +124,14 @@ class Outbox:
             if len(jobs) == 1:
                 raise
             return {}
-        self._size = 2 * size
-        for number in ids:
+        except QueueUnavailable:
+            raise
+        except RunError as error:
+            self._refused |= {job.number: error for job in jobs}
+            ids = {}
+        else:
+            self._size = 2 * size
+        for number in {*ids, *self._refused}:
             self.drop(number)
         return ids
 

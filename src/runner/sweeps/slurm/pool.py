@@ -53,7 +53,7 @@ class SlurmPool:
         self._outbox = Outbox(setup, home, self._book)
         self._jobs: dict[int, _Job] = {}
         self._to_cancel: set[int] = set()
-        self._dropped: list[Ended] = []  # cancelled before they were sent
+        self._dropped: list[Ended] = []  # refused, or cancelled before they were sent
         self._next_look = 0.0
         self._next_cancel = 0.0
 
@@ -142,6 +142,9 @@ class SlurmPool:
             for number, id in ids.items():
                 self._jobs[number] = _Job(number=number, id=id, waited_at=time.monotonic())
             self._next_look = 0.0
+        for number, why in self._outbox.take_refusals().items():
+            self._to_cancel.discard(number)
+            self._dropped.append(Ended(number=number, exit_code=1, refusal=why))
 
     def _cancel(self) -> None:
         """Cancel what is to be; again where the cluster gave no answer, or has requeued a job."""
