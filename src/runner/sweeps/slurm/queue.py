@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runner.errors import RunError
+from runner.sweeps.slurm.commands import plain_environment
 from runner.sweeps.slurm.reasons import ENDED, ENDED_BY, text_of
 
 TIMEOUT_SECONDS = 30.0
@@ -136,7 +137,7 @@ def run_slurm(command: Sequence[str], *, seconds: float = TIMEOUT_SECONDS) -> st
     try:
         done = subprocess.run(
             command,
-            env=_plain_environment(),
+            env=plain_environment(),
             start_new_session=True,  # Ctrl-C is not for it
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -158,13 +159,6 @@ def run_slurm(command: Sequence[str], *, seconds: float = TIMEOUT_SECONDS) -> st
         words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise QueueUnavailable(f"{command[0]} failed: {words[-1]}")
     return done.stdout
-
-
-def _plain_environment() -> dict[str, str]:
-    """Return the environment without what users set to have squeue show less or otherwise."""
-    own = ("SQUEUE_", "SACCT_", "SCANCEL_", "SLURM_TIME_FORMAT")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
-    return {**kept, "LC_ALL": "C", "SLURM_BITSTR_LEN": "0"}
 
 
 def _squeue(ids: Collection[str], users: Collection[int]) -> Iterator[QueuedJob]:
