@@ -28,6 +28,7 @@ class Cluster:
     states: dict[str, str] = field(default_factory=dict)
     arrays: list[int] = field(default_factory=list)  # the sizes of those taken
     told: list[Sequence[str]] = field(default_factory=list)
+    named: str = ""  # what squeue shows of jobs of an unconfirmed name
     room: int = 10**6
     trouble: Exception | None = None
     ended_at: float | None = None  # of all that have
@@ -59,6 +60,9 @@ class Cluster:
     def run(self, command: Sequence[str]) -> str:
         if self.trouble is not None:
             raise self.trouble
+        if command[0] == "squeue":
+            assert "--all" in command and command[-2].startswith("--name=")
+            return self.named
         self.told.append(command)
         return ""
 
@@ -347,6 +351,27 @@ def test_what_a_killed_process_submitted_last_is_withdrawn(
     assert opened().adopt() == set()
     assert cluster.told == [["scancel", "--name=plate_ocr-1", f"--user={os.getuid()}"]]
     assert not book.unconfirmed and not left.exists()
+
+
+@pytest.mark.parametrize("is_stuck", [False, True])
+def test_what_is_withdrawn_saves_and_leaves_before_it_is_sent_again(
+    cluster: Cluster, opened: Opener, tmp_path: Path, is_stuck: bool
+) -> None:
+    book = JobBook(tmp_path / "slurm.jsonl")
+    book.submitting("plate_ocr-1", [0])
+    cluster.named = "7\n"
+    jobs = opened()
+    assert jobs.adopt() == set() and book.unconfirmed
+    submit(jobs, [0])
+    wait(jobs, cluster, 60)
+    assert cluster.arrays == [] and not jobs.whereabouts(0).is_there
+    assert jobs.whereabouts(0).text.endswith("is being cancelled")
+    if is_stuck:  # on a node that does not let go of it
+        wait(jobs, cluster, 70)
+    else:
+        cluster.named = ""
+        wait(jobs, cluster, 4)
+    assert cluster.arrays == [1] and not book.unconfirmed
 
 
 def test_jobs_are_cancelled_together_and_those_not_sent_are_dropped(

@@ -25,6 +25,8 @@ from runner.sweeps.slurm.resources import Resources
 from runner.sweeps.slurm.submission import QueueFullError, Submission
 from runner.sweeps.slurm.work import SlurmWork
 
+_LOOK_SECONDS = 2.0  # between two looks at what is being withdrawn
+_WITHDRAWAL_SECONDS = 120.0  # until what is withdrawn and stays is let be: its node is broken
 _FULL_SECONDS = 30.0  # until the cluster, which took no more jobs, is asked again
 _NOT_TAKEN = re.compile(r"[0-9a-f]{32}\.pkl|\.submission_file_[0-9a-f]{32}\.sh")  # submitit's
 
@@ -61,6 +63,7 @@ class Outbox:
         self._refused: dict[int, RunError] = {}
         self._size: int | None = None  # of an array, once the cluster refused a larger one
         self._wait_until = 0.0
+        self._withdrawn_at: dict[str, float] = {}  # when it was asked for first, by name
         self.obstacle: str | None = None
 
     def __len__(self) -> int:
@@ -80,11 +83,19 @@ class Outbox:
         """Forget a job that has not been sent; return whether there was one."""
         return self._jobs.pop(number, None) is not None
 
-    def withdraw_unconfirmed(self) -> None:
-        """Take back arrays of which nobody knows what became; QueueUnavailable if it cannot be."""
+    def withdraw_unconfirmed(self) -> bool:
+        """Take back arrays of which nobody knows what became; QueueUnavailable if it cannot be.
+
+        Returns whether they are gone: their jobs may be at work, and need some time to save.
+        """
         for name, user in self._book.unconfirmed.items():
-            run_slurm(["scancel", f"--name={name}", f"--user={user}"])
-            self._not_taken(name)
+            whose = [f"--name={name}", f"--user={user}"]
+            run_slurm(["scancel", *whose])
+            began = self._withdrawn_at.setdefault(name, time.monotonic())
+            is_there = run_slurm(["squeue", "--all", "--noheader", "--format=%i", *whose]).strip()
+            if not is_there or time.monotonic() - began > _WITHDRAWAL_SECONDS:
+                self._not_taken(name)
+        return not self._book.unconfirmed
 
     def send(self) -> Iterator[dict[int, str]]:
         """Hand over what is there; yield the ids of jobs, by number, as the cluster takes them.
@@ -96,7 +107,10 @@ class Outbox:
             return
         self.obstacle = None
         try:
-            self.withdraw_unconfirmed()
+            if not self.withdraw_unconfirmed():
+                self.obstacle = "an earlier submission that gave no answer is being cancelled"
+                self._wait_until = time.monotonic() + _LOOK_SECONDS
+                return
             while self._jobs:
                 yield self._send_some()
             if self._refused and self._book.is_unused:
