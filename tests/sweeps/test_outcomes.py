@@ -3,7 +3,7 @@
 import pytest
 
 from runner.run.status import Status
-from runner.sweeps.outcomes import Attempts, Outcome, is_worth_another, outcome_of
+from runner.sweeps.outcomes import Attempts, Outcome, is_worth_another, outcome_of, reason_of
 from runner.sweeps.pool import Ended
 
 
@@ -69,6 +69,14 @@ def test_a_run_that_gains_steps_is_never_given_up() -> None:
 def test_a_time_limit_without_a_step_gained_is_the_end() -> None:
     assert tries(Outcome.TIME_LIMIT, [0] * 9) == 2
     assert tries(Outcome.TIME_LIMIT, [5, 9, 9, 9]) == 3
+
+
+def test_a_time_limit_is_told_once_with_the_keys_of_every_launcher() -> None:
+    ended = Ended(number=0, signal=15, exceeded="time")
+    assert reason_of(Outcome.TIME_LIMIT, ended, Attempts(without_gain=2)) == (
+        "it reached its time limit 2 times without gaining a step: give it more "
+        "(hydra.launcher.time_limit; on a cluster hardware.slurm.time_limit)"
+    )
 
 
 @pytest.mark.parametrize(
