@@ -126,6 +126,18 @@ def test_in_a_terminal_it_tells_why_jobs_wait_and_asks_at_a_stop(
     assert_done_once(directory, 2)
 
 
+def test_what_is_watched_in_a_terminal_is_cancelled_from_another(
+    jobs: Jobs, tmp_path: Path
+) -> None:
+    watched = Terminal(*SHORT, HELD, "seed=1,2", cwd=tmp_path)
+    watched.wait_for("2 queued (JobHeldUser)")
+    said = call("cancel", str(sweep_in(tmp_path).path), cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert watched.wait() == 128 + signal.SIGTERM
+    assert "[L/c]" not in watched.text
+    assert set(jobs().values()) <= {"CANCELLED"}
+
+
 def test_a_refusal_is_a_sentence_and_what_was_taken_is_told(jobs: Jobs, tmp_path: Path) -> None:
     done = call(*SHORT, HELD, "hardware.slurm.partition=low,nope", cwd=tmp_path)
     assert done.returncode == 1

@@ -74,7 +74,7 @@ class SlurmPool:
             for number, id in ids.items()
             if (job := found.get(id)) is not None and (job.is_passing or not job.is_over)
         }
-        self._book.ended(*sorted(ids.keys() - self._jobs.keys()))
+        self._book.ended(*(ids[number] for number in sorted(ids.keys() - self._jobs.keys())))
         return set(self._jobs)
 
     def has_room(self, slots: int = 1) -> bool:  # noqa: ARG002 - a queue takes jobs of any size
@@ -181,7 +181,7 @@ class SlurmPool:
                 end = _cancelled(job.number) if is_cancelled else _end_of(job, self._folder)
                 del self._jobs[job.number]
                 self._to_cancel.discard(job.number)
-                self._book.ended(job.number)
+                self._book.ended(job.id)
                 ended.append(end)
         return ended
 
