@@ -107,8 +107,8 @@ class SlurmPool:
 
     def poll(self, seconds: float) -> list[Ended]:
         """Send what was collected; return the jobs that have ended since the last call."""
+        self._cancel()  # first: what has not been sent need not be
         self._send()
-        self._cancel()
         deadline = time.monotonic() + seconds
         while not (ended := self._look()) and (left := deadline - time.monotonic()) > 0:
             time.sleep(min(_SLEEP_SECONDS, left))
