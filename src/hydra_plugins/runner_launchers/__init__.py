@@ -92,6 +92,7 @@ class RunnerLauncher(Launcher):
             first=initial_job_idx,
             application=self._application,
             options=self._options(),
+            watches=self.watches,
         )
 
     def _options(self) -> Any:  # LauncherOptions

@@ -4,6 +4,7 @@ On a terminal the jobs at work are shown in a table that changes; elsewhere ther
 """
 
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -180,12 +181,12 @@ class SweepConsole(Watcher):
             verb = "are" if ids.startswith("jobs") else "is"
             self.say(f"on the cluster there {verb} still {ids} of {self._directory.path}")
 
-    def asks_to_cancel(self) -> bool:
-        """Ask whether to cancel the jobs that live on; where nobody can answer, they are left."""
+    def asks_to_cancel(self, received: signal.Signals | None) -> bool:
+        """Ask whether to cancel the jobs that live on, after Ctrl-C; else they are left."""
         if self._live is not None:
             self._live.stop()
         try:
-            return asks_to_cancel(self._stream)
+            return asks_to_cancel(self._stream, received)
         finally:
             if self._live is not None:
                 self._live.start()

@@ -211,7 +211,7 @@ def _do(
                 Together(watchers),
                 stop,
                 mirror.delivered_to,
-                console.asks_to_cancel,
+                lambda: console.asks_to_cancel(stop.received),
             )
         _record_total(plan, ledger, source)
         state = "failed" if _failed(_wanted_rows(plan, summarize(plan.directory))) else "completed"
