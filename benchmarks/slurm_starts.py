@@ -33,6 +33,7 @@ class Job:
     is_preempted: bool = False  # this start
     struck_by: str | None = None  # what was done to this start
     hits: Counter[str] = field(default_factory=Counter)  # what has ended its starts
+    signs: Counter[str] = field(default_factory=Counter)  # of what has ended them
 
     @property
     def is_at_work(self) -> bool:
@@ -119,18 +120,27 @@ class Starts:
 
     def _why(self, job: Job) -> str:
         """Return what has ended the last start of a job that is started again."""
-        if job.struck_by == "node" and self._logged("requeue job {}", job) > job.hits["node"]:
+        signs = self._signs(job)
+        new, job.signs = signs - job.signs, signs
+        if job.struck_by == "node" and new["node"]:
             return "node"
         if job.struck_by == "requeue":
             return "requeue"
-        num_preempted = self._logged("preempted {}", job)
-        if job.struck_by == "preempt" and (job.is_preempted or num_preempted > 0):
+        # One that is warned may be back in the queue before anybody sees that it gives way.
+        if job.struck_by == "preempt" and (job.is_preempted or new["preempted"] or new["warned"]):
             return "preempt"
-        words = self._words(job, "was stopped by SIGUSR2")
-        ends = self._logged("Time limit exhausted for {}", job)
-        if job.seconds >= self._warned_at - EARLY and words + ends > job.hits["time"]:
-            return "time"
-        return "unexplained"
+        is_late = job.seconds >= self._warned_at - EARLY
+        return "time" if is_late and (new["warned"] or new["limit"]) else "unexplained"
+
+    def _signs(self, job: Job) -> Counter[str]:
+        """Return how often each kind of end was told of, by the cluster or by the run."""
+        signs = {
+            "node": self._logged("requeue job {}", job),  # due to failure of node ...
+            "preempted": self._logged("preempted {}", job),
+            "limit": self._logged("Time limit exhausted for {}", job),
+            "warned": self._words(job, "was stopped by SIGUSR2"),
+        }
+        return Counter(signs)
 
     def _words(self, job: Job, text: str) -> int:
         """Return how often a run has printed `text`."""
