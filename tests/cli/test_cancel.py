@@ -96,7 +96,7 @@ def test_jobs_of_a_cluster_are_cancelled_in_one_word_an_array(
     assert calls_in(calls) == ["7 9"]
     states = [state(sweep.job(number)) for number in range(5)]
     assert states == ["completed", "cancelled", "failed", "cancelled", "cancelled"]
-    assert "cancelled 3 runs; 5 runs: 1 completed, 1 failed, 3 cancelled" in said.stdout
+    assert "cancelled 4 jobs; 5 runs: 1 completed, 1 failed, 3 cancelled" in said.stdout
     assert said.stdout.endswith("to go on: python -m runner resume s\n")
     assert JobBook(sweep.slurm).last_ids.keys() == {0}
     for number in (1, 3, 4):  # the next start of the sweep does them
@@ -174,6 +174,50 @@ def test_a_job_that_stays_is_not_called_cancelled(
     said = call("cancel", "s", cwd=tmp_path)
     assert said.returncode == 1 and "Access/permission denied" in said.stderr
     assert state(sweep.job(0)) is None
+
+
+def test_a_job_that_stays_although_it_was_asked_to_leave_is_told(
+    tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.cli.cancel.STOP_SECONDS", 0.1)
+    sweep = on_cluster(tmp_path / "s", runs=2)
+    commands("squeue", line("7_0", "RUNNING") + line("7_1", "RUNNING"))
+    commands.cancel_all(line("7_0", "RUNNING"))
+    monkeypatch.setattr("runner.sweeps.slurm.cancelling._ASK_SECONDS", 0.05)
+    said = call("cancel", "s", cwd=tmp_path)
+    assert said.returncode == 1
+    assert "cancelled 1 job, and others are still there 0.1 s after" in said.stderr
+    assert (state(sweep.job(0)), state(sweep.job(1))) == (None, "cancelled")
+
+
+def test_a_job_is_cancelled_also_of_a_run_that_was_cancelled_before(
+    tmp_path: Path, commands: Commands
+) -> None:
+    sweep = on_cluster(tmp_path / "s", runs=1)
+    begin(sweep, 0, Status(state="cancelled", jobs=1))
+    commands("squeue", line("7_0", "PENDING"))
+    commands.cancel_all("")
+    said = call("cancel", "s", cwd=tmp_path)
+    assert said.stdout.startswith("cancelled 1 job; 1 run: 1 cancelled"), said.stdout
+
+
+@pytest.mark.parametrize("submitted", [True, False])
+def test_who_watches_a_single_run_leaves_first(
+    tmp_path: Path, commands: Commands, submitted: bool
+) -> None:
+    run = RunDirectory(tmp_path / "r")
+    JobBook(run.slurm).opened({}, {})
+    if submitted:
+        JobBook(run.slurm).submitted("r-1", {0: "7"})
+    run.slurm_folder.mkdir()
+    commands("squeue", line("7", "PENDING"))
+    commands.cancel_all("")
+    with holder(run.slurm_lease) as process:
+        said = call("cancel", "r", cwd=tmp_path)
+        assert said.returncode == 0, said.stderr
+        assert process.wait(timeout=10) == 0
+    kind = "job" if submitted else "run"
+    assert said.stdout.startswith(f"cancelled 1 {kind}; the run is cancelled\n")
 
 
 def test_a_sweep_without_jobs_has_nothing_to_cancel(tmp_path: Path, commands: Commands) -> None:

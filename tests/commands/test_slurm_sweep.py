@@ -126,6 +126,18 @@ def test_in_a_terminal_it_tells_why_jobs_wait_and_asks_at_a_stop(
     assert_done_once(directory, 2)
 
 
+def test_what_is_watched_in_a_terminal_is_cancelled_from_another(
+    jobs: Jobs, tmp_path: Path
+) -> None:
+    watched = Terminal(*SHORT, HELD, "seed=1,2", cwd=tmp_path)
+    watched.wait_for("2 queued (JobHeldUser)")
+    said = call("cancel", str(sweep_in(tmp_path).path), cwd=tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert watched.wait() == 128 + signal.SIGTERM
+    assert "[L/c]" not in watched.text
+    assert set(jobs().values()) <= {"CANCELLED"}
+
+
 def test_what_the_cluster_refuses_fails_and_the_others_go_on(jobs: Jobs, tmp_path: Path) -> None:
     why = "the cluster refused the jobs: invalid partition specified: nope"
     done = call(*SHORT, "hardware.slurm.partition=nope,low", cwd=tmp_path)

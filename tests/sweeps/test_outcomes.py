@@ -79,6 +79,14 @@ def test_a_time_limit_without_a_step_gained_is_the_end() -> None:
     assert tries(Outcome.TIME_LIMIT, [5, 9, 9, 9]) == 3
 
 
+def test_a_time_limit_is_told_once_with_the_keys_of_every_launcher() -> None:
+    ended = Ended(number=0, signal=15, exceeded="time")
+    assert reason_of(Outcome.TIME_LIMIT, ended, Attempts(without_gain=2)) == (
+        "it reached its time limit 2 times without gaining a step: give it more "
+        "(hydra.launcher.time_limit; on a cluster hardware.slurm.time_limit)"
+    )
+
+
 @pytest.mark.parametrize(
     "outcome", [Outcome.CONFIG, Outcome.ERROR, Outcome.NONFINITE, Outcome.OUT_OF_MEMORY]
 )

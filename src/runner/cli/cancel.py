@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from runner.cli.status import sentence
@@ -27,12 +28,23 @@ _MARKED_AT_ONCE = 16  # runs, of which each waits for the disk most of its time
 _UNENDED = ("queued", "running", "preempted", "lost")
 
 
+@dataclass(frozen=True)
+class _Ended:
+    """What was cancelled: jobs of a cluster, or runs of this machine."""
+
+    count: int
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.kind}{'' if self.count == 1 else 's'}"
+
+
 def cancel(path: Path) -> None:
     """Cancel what is at work or waits in `path`, a sweep or a run; RunError for neither."""
     book, number = book_of(path)
     if is_sweep(path):
         sweep = SweepDirectory(path)
-        num_cancelled = _cancel_sweep(sweep, Cancelling(book, lease=sweep.lease))
+        ended = _cancel_sweep(sweep, Cancelling(book, lease=sweep.lease))
         standing = sentence(summarize(sweep))
     else:
         run = RunDirectory(path)
@@ -41,39 +53,35 @@ def cancel(path: Path) -> None:
                 f"{path} is neither a sweep (it has no sweep.json) nor a run (no run.json), so "
                 "there is nothing to cancel: name the folder of one"
             )
-        num_cancelled = _cancel_run(run, Cancelling(book, lease=run.lease, number=number))
+        ended = _cancel_run(run, Cancelling(book, lease=run.lease, number=number))
         standing = f"the run is {_status(run).state}"
-    if not num_cancelled:
+    if not ended.count:
         print(f"nothing to cancel: no job is at work or waits; {standing}")
         return
-    runs = "1 run" if num_cancelled == 1 else f"{num_cancelled} runs"
-    print(f"cancelled {runs}; {standing}")
+    print(f"cancelled {ended}; {standing}")
     print(f"to go on: python -m runner resume {shlex.quote(str(path))}")
 
 
-def _cancel_sweep(sweep: SweepDirectory, jobs: Cancelling) -> int:
-    """Stop who watches the sweep, then its jobs; return how many runs were cancelled."""
+def _cancel_sweep(sweep: SweepDirectory, jobs: Cancelling) -> _Ended:
+    """Stop who watches the sweep, then its jobs."""
     runs = [sweep.job(run.number) for run in read_ledger(sweep.ledger)]
     at_work = [run for run in runs if _status(run).state == "running"]
     is_on_cluster = jobs.are_there()
-    watcher = holder_of(sweep.lease)
-    if watcher is not None and is_on_cluster and not watcher.is_visible:
-        print(
-            f"note: process {watcher.pid} on {watcher.host} watches the sweep and may start what "
-            "is missing of it: stop it there, too"
-        )
-    elif watcher is not None:
-        _stop(sweep.lease, "the sweep")
+    _dismiss(sweep.lease, "the sweep", is_on_cluster=is_on_cluster)
     if is_on_cluster:
         return _cancel_jobs(jobs, sweep.job)
     for run in at_work:  # of a sweep whose own process was killed
         _stop(run.lease, str(run.path))
-    return _mark(at_work)
+    return _Ended(_mark(at_work), "run")
 
 
-def _cancel_run(run: RunDirectory, jobs: Cancelling) -> int:
+def _cancel_run(run: RunDirectory, jobs: Cancelling) -> _Ended:
+    is_watched = holder_of(run.slurm_lease) is not None
+    _dismiss(run.slurm_lease, "the run", is_on_cluster=jobs.are_there())
     if jobs.are_there():
         return _cancel_jobs(jobs, lambda _: run)
+    if is_watched:  # its job was to be submitted
+        return _Ended(_mark([run]), "run")
     parent = run.path.resolve().parent
     if is_sweep(parent) and holder_of(SweepDirectory(parent).lease) is not None:
         raise RunError(
@@ -81,19 +89,37 @@ def _cancel_run(run: RunDirectory, jobs: Cancelling) -> int:
             f"python -m runner cancel {shlex.quote(str(run.path.parent))}"
         )
     if holder_of(run.lease) is None:
-        return 0
+        return _Ended(0, "run")
     _stop(run.lease, "the run")
-    return _mark([run])
+    return _Ended(_mark([run]), "run")
 
 
-def _cancel_jobs(jobs: Cancelling, directory_of: Callable[[int], RunDirectory]) -> int:
-    """Take jobs from the cluster and let their runs say so; return how many do."""
+def _cancel_jobs(jobs: Cancelling, directory_of: Callable[[int], RunDirectory]) -> _Ended:
+    """Take jobs from the cluster and let their runs say so; RunError if some stay there."""
     jobs.begin()
-    _wait(jobs.is_done, "the jobs on the cluster", seconds=STOP_SECONDS)
+    is_done = _wait(jobs.is_done, "the jobs on the cluster", seconds=STOP_SECONDS)
     gone = jobs.gone()
-    num_cancelled = _mark([directory_of(number) for number in gone])
+    _mark([directory_of(number) for number in gone])
     jobs.write_down(gone)
-    return num_cancelled + jobs.num_unconfirmed
+    ended = _Ended(len(gone) + jobs.num_unconfirmed, "job")
+    if not is_done:
+        raise RunError(
+            f"cancelled {ended}, and others are still there {STOP_SECONDS:g} s after they were "
+            "asked to save and leave: look at them with squeue, and cancel again"
+        )
+    return ended
+
+
+def _dismiss(lease: Path, what: str, *, is_on_cluster: bool) -> None:
+    """Stop who watches; from far away that cannot be, which is no hurdle for jobs of a cluster."""
+    watcher = holder_of(lease)
+    if watcher is not None and is_on_cluster and not watcher.is_visible:
+        print(
+            f"note: process {watcher.pid} on {watcher.host} watches {what} and may start what "
+            "is missing of it: stop it there, too"
+        )
+    elif watcher is not None:
+        _stop(lease, what)
 
 
 def _stop(lease: Path, what: str) -> None:

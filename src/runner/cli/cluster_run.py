@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from hydra.utils import instantiate
 
 from runner.cli.check import check_config
+from runner.cli.feeding import RunFeeding
 from runner.cli.sweeps.asking import asks_to_cancel
 from runner.cli.sweeps.launcher_node import changed_launcher, is_of_cluster
 from runner.config.frozen import from_frozen, with_layout
@@ -61,21 +62,25 @@ class ClusterRun:
             report = check_config(self.config, choices, options, is_elsewhere=True)
             for warning in report.warnings:
                 print(f"note: {warning}", file=sys.stderr)
-        book = JobBook(self._directory.slurm)
-        is_new = book.opening is None
-        if not is_new:
-            self._refuse_other_config(book)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        book.opened(self.launcher, self.config)
+        is_refused = False
         try:
-            return self.go_on()
-        except RunError:
-            if is_new and book.is_unused:  # the cluster refused: no run has begun
+            with _held(self._directory) as stop:
+                book = JobBook(self._directory.slurm)
+                is_new = book.opening is None
+                if not is_new:
+                    self._refuse_other_config(book)
+                book.opened(self.launcher, self.config)
+                try:
+                    return self.watch(stop)
+                except RunError:
+                    is_refused = is_new and book.is_unused  # by the cluster: no run has begun
+                    raise
+        finally:
+            if is_refused:
                 shutil.rmtree(self._directory.slurm_folder, ignore_errors=True)
                 self._directory.slurm.unlink()
-            raise
 
-    def go_on(self) -> float | None:
+    def watch(self, stop: StopRequests) -> float | None:
         """Watch the job that is on the cluster, or submit one; see `submit`."""
         launcher: Any = instantiate(self.launcher)
         home = Home(
@@ -86,19 +91,18 @@ class ClusterRun:
         run = PlannedRun(number=0, key="", overrides=(), config=self.config)
         console = _Console(self._directory)
         with (
-            StopRequests() as stop,
-            _held(self._directory, stop),
+            RunFeeding(self._directory, self.config) as feeding,
             closing(launcher.open_pool(preload=(), home=home)) as pool,
         ):
             drive = Drive(
                 directory=_OnePlace(self._directory),
                 source=ListSource([run], total=1),
                 pool=pool,
-                work_of=lambda _: self._job(),
+                work_of=lambda _: self._job(feeding.delivered_to),
                 watcher=console,
                 retries=launcher.retries,
                 watches=launcher.watches,
-                cancels=lambda: asks_to_cancel(sys.stderr),
+                cancels=lambda: asks_to_cancel(sys.stderr, stop.received),
             )
             try:
                 drive.run(stop)
@@ -122,12 +126,13 @@ class ClusterRun:
     def _directory(self) -> RunDirectory:
         return RunDirectory(self.directory)
 
-    def _job(self) -> OrderedJob:
+    def _job(self, delivered_to: Mapping[str, str]) -> OrderedJob:
         return OrderedJob(
             config=self.config,
             path=self.directory.absolute(),
             overrides=tuple(self.overrides),
             command=tuple(self.command),
+            delivered_to=delivered_to,
         )
 
 
@@ -138,49 +143,65 @@ def resume_there(directory: Path, overrides: Sequence[str]) -> bool:
     the run from the cluster.
     """
     run = RunDirectory(directory)
-    book = JobBook(run.slurm)
-    opening = book.opening or {"launcher": _HERE}
+    opening = JobBook(run.slurm).opening or {"launcher": _HERE}
     launcher, layout = changed_launcher(opening["launcher"], overrides)
-    is_there = bool(jobs_at_work(run.slurm))
     if not is_of_cluster(launcher):
-        if is_there:
+        if jobs_at_work(run.slurm):
             raise ConfigError(
                 f"the job of {directory} waits or runs on the cluster: end it first: "
                 f"python -m runner cancel {directory}"
             )
         return False
+    command = ["python", "-m", "runner", "resume", str(directory), *overrides]
+    with _held(run) as stop:
+        config = _changed(run, launcher, layout)
+        ClusterRun(
+            directory=directory,
+            config=config,
+            launcher=launcher,
+            overrides=layout,
+            command=command,
+        ).watch(stop)
+    return True
+
+
+def _changed(
+    run: RunDirectory, launcher: Mapping[str, Any], layout: Sequence[str]
+) -> dict[str, Any]:
+    """Return the config of the run with `layout`, which the next job has; for who holds the run.
+
+    ConfigError while a job with the old one is on the cluster.
+    """
+    book = JobBook(run.slurm)
+    opening = book.opening or {}
+    is_there = bool(jobs_at_work(run.slurm))
     if is_there and layout:
         raise ConfigError(
-            f"{' '.join(layout)}: the job of {directory} is on the cluster with its old config; "
-            f"to change it: python -m runner cancel {directory}, then resume"
+            f"{' '.join(layout)}: the job of {run.path} is on the cluster with its old config; "
+            f"to change it: python -m runner cancel {run.path}, then resume"
         )
     before = read_config(run.config) if run.config.exists() else opening["config"]
     config = with_layout(before, layout)
     if layout:
         validate(from_frozen(config))
         _reopen(run, before, config)
-    if (launcher, config) != (opening["launcher"], opening.get("config")) and not is_there:
+    is_same = (launcher, config) == (opening.get("launcher"), opening.get("config"))
+    if not is_same and not is_there:
         book.opened(launcher, config)
-    ClusterRun(
-        directory=directory,
-        config=config,
-        launcher=launcher,
-        overrides=layout,
-        command=["python", "-m", "runner", "resume", str(directory), *overrides],
-    ).go_on()
-    return True
+    return config
 
 
 @contextmanager
-def _held(directory: RunDirectory, stop: StopRequests) -> Iterator[None]:
-    """Let no other process watch the job: what is missing is submitted once."""
+def _held(directory: RunDirectory) -> Iterator[StopRequests]:
+    """Let no other process submit or watch jobs of the run meanwhile; yield what asks to stop."""
     directory.slurm_folder.mkdir(parents=True, exist_ok=True)
-    lease = Lease(directory.slurm_lease, on_beat=lambda: None, stop=stop)
-    lease.acquire()
-    try:
-        yield
-    finally:
-        lease.release()
+    with StopRequests() as stop:
+        lease = Lease(directory.slurm_lease, on_beat=lambda: None, stop=stop)
+        lease.acquire()
+        try:
+            yield stop
+        finally:
+            lease.release()
 
 
 def _reopen(run: RunDirectory, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

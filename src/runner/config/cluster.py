@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from runner.config.checks import above_zero, at_least, refuse
+from runner.config.checks import at_least, refuse
 from runner.config.duration import SECONDS_PER_UNIT, parse
 from runner.errors import ConfigError
 
@@ -29,6 +29,10 @@ _NAMED = {
 _OWN = (
     *("array", "output", "error", "open-mode", "signal"),
     *("wrap", "wait", "parsable", "test-only", "quiet"),
+    "job-name",  # by which jobs are found whose ids are not known
+    "clusters",  # squeue and scancel ask this one alone
+    *("export", "export-file"),  # a job has the environment of who submits it
+    "chdir",  # so has it the folder, from which relative paths count
 )
 _OWN_OF_SRUN = r"(-[onNKc].*|--(output|error|ntasks|nodes|kill-on-bad-exit|cpus-per-task)(=.*)?)"
 # days-hours[:minutes[:seconds]], hours:minutes:seconds or minutes:seconds
@@ -62,7 +66,8 @@ class SlurmOptions:
             at_least(f"{key}.tasks_per_node", self.tasks_per_node, 1),
             _is_gpus(f"{key}.gpus_per_node", self.gpus_per_node),
             at_least(f"{key}.cpus_per_task", self.cpus_per_task, 1),
-            above_zero(f"{key}.memory_gb", self.memory_gb, "null: what the cluster gives"),
+            # Less than a whole MB is 0, which Slurm takes for all that a node has.
+            at_least(f"{key}.memory_gb", self.memory_gb, 0.001, "null: what the cluster gives"),
             _is_time_limit(f"{key}.time_limit", self.time_limit),
             *(
                 _is_word(f"{key}.{name}", getattr(self, name))

@@ -90,7 +90,11 @@ def reason_of(outcome: Outcome, ended: Ended, attempts: Attempts) -> str:
     if ended.exceeded == "memory":
         return "it needed more memory than its limit"
     if outcome is Outcome.TIME_LIMIT:
-        return f"it reached hydra.launcher.time_limit without gaining a step{times}"
+        often = f" {tries} times" if tries > 1 else ""
+        return (
+            f"it reached its time limit{often} without gaining a step: give it more "
+            "(hydra.launcher.time_limit; on a cluster hardware.slurm.time_limit)"
+        )
     if ended.signal is not None:
         return f"its process was killed by {_name_of(ended.signal)}{times}"
     log = "logs/console.log" if ended.log is None else ended.log

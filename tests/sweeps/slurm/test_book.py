@@ -17,11 +17,21 @@ def test_it_knows_the_last_job_of_each_run(path: Path) -> None:
     assert (book.last_ids, book.unconfirmed, book.opening) == ({}, {}, None)
     book.submitting("a", [0, 1, 2])
     book.submitted("a", {0: "7_0", 1: "7_1", 2: "7_2"})
-    book.ended(1)
+    book.ended("7_1")
     book.submitting("b", [0])
     book.submitted("b", {0: "8"})
     assert JobBook(path).last_ids == {0: "8", 2: "7_2"}
     assert not JobBook(path).unconfirmed
+
+
+def test_the_end_of_an_earlier_job_leaves_the_one_that_is_alive(path: Path) -> None:
+    book = JobBook(path)
+    book.submitted("a", {0: "7"})
+    book.submitted("b", {0: "8"})
+    book.ended("7")
+    assert book.last_ids == {0: "8"}
+    book.ended("8")
+    assert book.last_ids == {}
 
 
 def test_what_was_being_submitted_at_a_kill_is_unconfirmed_until_it_is_withdrawn(

@@ -80,7 +80,7 @@ def test_every_run_is_seen_with_its_job_in_one_call(tmp_path: Path, commands: Co
     begin(sweep, 0, done(0.5))
     begin(sweep, 1, failed("RuntimeError: boom"))
     begin(sweep, 2, Status(state="preempted", jobs=1))
-    JobBook(sweep.slurm).ended(1)
+    JobBook(sweep.slurm).ended("7_1")
     text = line("7_2", "PENDING", "BeginTime") + line("7_3", "RUNNING", nodes="node2")
     calls = commands("squeue", text)
     rows = rows_of(sweep)

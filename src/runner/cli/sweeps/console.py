@@ -4,6 +4,7 @@ On a terminal the jobs at work are shown in a table that changes; elsewhere ther
 """
 
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -53,7 +54,7 @@ class SweepConsole(Watcher):
         self._done = 0
         self._failed = 0
         self._ended_here = 0
-        self._began = time.monotonic()
+        self._began = self._last_end = time.monotonic()
         self._next_look = 0.0
         self._next_standing = 0.0
         self._reasons: set[str] = set()  # for which jobs wait, as far as said
@@ -118,6 +119,7 @@ class SweepConsole(Watcher):
             self.say(f"run {run.number} stopped at step {status.step}: {run.label}")
             return
         self._ended_here += 1
+        self._last_end = time.monotonic()
         self._done += 1
         self._failed += outcome not in _GOOD
         score = "" if status.score is None else f" score={short(status.score)}"
@@ -179,12 +181,12 @@ class SweepConsole(Watcher):
             verb = "are" if ids.startswith("jobs") else "is"
             self.say(f"on the cluster there {verb} still {ids} of {self._directory.path}")
 
-    def asks_to_cancel(self) -> bool:
-        """Ask whether to cancel the jobs that live on; where nobody can answer, they are left."""
+    def asks_to_cancel(self, received: signal.Signals | None) -> bool:
+        """Ask whether to cancel the jobs that live on, after Ctrl-C; else they are left."""
         if self._live is not None:
             self._live.stop()
         try:
-            return asks_to_cancel(self._stream)
+            return asks_to_cancel(self._stream, received)
         finally:
             if self._live is not None:
                 self._live.start()
@@ -208,8 +210,10 @@ class SweepConsole(Watcher):
         facts += [f"{count} queued ({reason})" for reason, count in queued.items()]
         facts += [f"{waiting} to be tried again"] if waiting else []
         if self._total is not None and self._ended_here:
-            seconds = (time.monotonic() - self._began) / self._ended_here
-            facts += [f"about {duration(seconds * (self._total - self._done))} left"]
+            seconds = (self._last_end - self._began) / self._ended_here
+            passed = time.monotonic() - self._last_end  # it counts down until the next one ends
+            left = max(0.0, seconds * (self._total - self._done) - passed)
+            facts += [f"about {duration(left)} left"]
         return " · ".join(facts)
 
 

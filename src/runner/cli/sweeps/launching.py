@@ -27,10 +27,12 @@ from runner.cli.jobs import Jobs
 from runner.cli.preload import TORCH, TRAINING
 from runner.cli.sweeps.launched import LaunchedJob, pickled_hydra
 from runner.cli.sweeps.launchers import LauncherOptions
+from runner.config.frozen import freeze_open
+from runner.errors import ConfigError
 from runner.run.directory import RunDirectory
 from runner.runtime.signals import StopRequests
 from runner.sweeps.directory import SweepDirectory
-from runner.sweeps.pool import Ended, Home, Limits, Pool
+from runner.sweeps.pool import Ended, Home, Limits, Pool, RunOfJob
 
 _LOOK_SECONDS = 0.2  # between two looks for a signal to this process
 
@@ -58,11 +60,18 @@ def launch(
     first: int,
     application: Application,
     options: LauncherOptions,
+    watches: bool,
 ) -> list[JobReturn]:
     """Run a job for each of `job_overrides`, numbered from `first`; return what they returned.
 
     A stop signal is passed on to the jobs, which get the time to save; then this process ends.
+    ConfigError unless it `watches`.
     """
+    if not watches:
+        raise ConfigError(
+            "hydra.launcher.wait=false: Hydra's own sweepers want to hear what each job returned, "
+            "and nothing comes back to jobs that were left: leave out this, or hydra/sweeper"
+        )
     setup_globals()
     hydra = application.config.hydra
     configure_log(hydra.hydra_logging, hydra.verbose)
@@ -116,23 +125,40 @@ class _Batch:
     def run(self, job_overrides: Sequence[Sequence[str]], *, first: int) -> list[JobReturn]:
         """Run all, or fewer if a stop was asked for; the pool lets those wait that have no room."""
         _log.info("Launching %d jobs", len(job_overrides))
-        for number, overrides in enumerate(job_overrides, first):
-            if self._stop.received is None:
-                self._submit(number, overrides)
-                self._collect(self._pool.poll(0.0))
-        while self._running and self._stop.received is None:
-            self._collect(self._pool.poll(_LOOK_SECONDS))
+        try:
+            for number, overrides in enumerate(job_overrides, first):
+                if self._stop.received is None:
+                    self._submit(number, overrides)
+            while self._running and self._stop.received is None:
+                self._collect(self._pool.poll(_LOOK_SECONDS))
+        finally:
+            if self._pool.outlives and self._running:
+                self._take_back()
         return [self._returned[number] for number in sorted(self._returned)]
+
+    def _take_back(self) -> None:
+        """Cancel the jobs that are left, and wait for them: nothing could come back to them."""
+        _log.warning("cancelling %d jobs: those at work save and leave", len(self._running))
+        for number in self._running:
+            self._pool.stop(number)
+        while self._running:
+            for ended in self._pool.poll(_LOOK_SECONDS):
+                self._running.pop(ended.number, None)
 
     def _submit(self, number: int, overrides: Sequence[str]) -> None:
         _log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
-        job = self._compose(number, overrides)
+        job, run = self._compose(number, overrides)
         self._running[number] = job
         self._pool.submit(
-            number, job, log=job.log, slots=self._slots_of(job.config), limits=self._limits
+            number, job, log=job.log, slots=self._slots_of(job.config), limits=self._limits, run=run
         )
+        if not self._pool.outlives:  # a cluster is sent all at once, as an array
+            self._collect(self._pool.poll(0.0))
 
-    def _compose(self, number: int, overrides: Sequence[str]) -> LaunchedJob:
+    def _compose(
+        self, number: int, overrides: Sequence[str]
+    ) -> tuple[LaunchedJob, RunOfJob | None]:
+        """Return a job, and its run where that is one of ours: what it asks for stands there."""
         application = self._application
         config = application.context.config_loader.load_sweep_config(
             application.config, list(overrides)
@@ -144,14 +170,18 @@ class _Batch:
         HydraConfig.instance().set_config(config)
         try:
             folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)).absolute()
+            run = None
+            if application.jobs is not None:
+                run = RunOfJob(directory=folder, config=freeze_open(config))
         finally:
             HydraConfig.instance().cfg = before
-        return LaunchedJob(
+        job = LaunchedJob(
             hydra=self._hydra,
             config=config,
             log=RunDirectory(folder).logs / "console.log",
             result=self._folder / str(number),
         )
+        return job, run
 
     def _slots_of(self, config: DictConfig) -> int:
         if self._application.jobs is None:

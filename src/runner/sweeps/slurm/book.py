@@ -6,7 +6,7 @@ of a process that dies in between, the jobs are found by their name.
     {"event": "opened", "launcher": {"_target_": ...}, "config": {...}}    of a single run
     {"event": "submitting", "name": "plate_ocr-3fa2c1", "numbers": [0, 1], "user": 1000}
     {"event": "submitted", "name": "plate_ocr-3fa2c1", "ids": {"0": "123_0", "1": "123_1"}}
-    {"event": "ended", "number": 0}
+    {"event": "ended", "id": "123_0"}
 """
 
 import json
@@ -43,9 +43,9 @@ class JobBook:
         """Write that nothing of `name` is on the cluster: it was refused, or is cancelled."""
         self._append({"event": "submitted", "name": name, "ids": {}})
 
-    def ended(self, *numbers: int) -> None:
-        """Write that the jobs of these runs are over, and known to be."""
-        self._append(*({"event": "ended", "number": number} for number in numbers))
+    def ended(self, *ids: str) -> None:
+        """Write that these jobs are over, and known to be; a run may have another one by now."""
+        self._append(*({"event": "ended", "id": id} for id in ids))
 
     @property
     def opening(self) -> dict[str, Any] | None:
@@ -58,12 +58,13 @@ class JobBook:
     def last_ids(self) -> dict[int, str]:
         """Return the job of each run whose last one is not known to have ended."""
         ids: dict[int, str] = {}
+        over: set[str] = set()
         for line in self._lines():
             if line["event"] == "submitted":
                 ids |= {int(number): id for number, id in line["ids"].items()}
             elif line["event"] == "ended":
-                ids.pop(line["number"], None)
-        return ids
+                over.add(line["id"])
+        return {number: id for number, id in ids.items() if id not in over}
 
     @property
     def users(self) -> list[int]:

@@ -79,7 +79,7 @@ class Cancelling:
         with kept_free(self._lease) as is_free:
             if is_free:
                 book = JobBook(self._path)
-                book.ended(*numbers)
+                book.ended(*(self._ids[number] for number in numbers))
                 for name in self._names:
                     book.not_submitted(name)
 

@@ -74,7 +74,8 @@ class SlurmPool:
         for number, seen in jobs_alive(self._book).items():
             self._jobs[number] = job = _Job(number=number, id=seen.id)
             self._see(job, seen, time.monotonic())
-        self._book.ended(*sorted(self._book.last_ids.keys() - self._jobs.keys()))
+        ids = self._book.last_ids
+        self._book.ended(*(ids[number] for number in sorted(ids.keys() - self._jobs.keys())))
         return set(self._jobs)
 
     def has_room(self, slots: int = 1) -> bool:  # noqa: ARG002 - a queue takes jobs of any size
@@ -107,8 +108,8 @@ class SlurmPool:
 
     def poll(self, seconds: float) -> list[Ended]:
         """Send what was collected; return the jobs that have ended since the last call."""
+        self._cancel()  # first: what has not been sent need not be
         self._send()
-        self._cancel()
         deadline = time.monotonic() + seconds
         while not (ended := self._look()) and (left := deadline - time.monotonic()) > 0:
             time.sleep(min(_SLEEP_SECONDS, left))
@@ -183,7 +184,7 @@ class SlurmPool:
                     end = _cancelled(job.number)
                 del self._jobs[job.number]
                 self._to_cancel.discard(job.number)
-                self._book.ended(job.number)
+                self._book.ended(job.id)
                 ended.append(end)
         return ended
 
