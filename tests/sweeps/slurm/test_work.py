@@ -241,6 +241,23 @@ def test_a_fault_that_may_pass_brings_the_job_back_without_the_node(task: Task) 
     assert task.status == Status(state="preempted", step=4)
 
 
+def test_a_job_that_slurm_ends_as_it_requeues_it_has_said_so_before(task: Task) -> None:
+    task.stands("failed", error="RuntimeError: CUDA error: uncorrectable ECC error", step=4)
+    prompt = task.folder / "bin" / "scontrol"
+    kill = "case $1 in requeue) kill -KILL $PPID;; esac; cd "
+    prompt.write_text(prompt.read_text().replace("cd ", kill, 1))
+    assert task.end(lambda: 1)[0] == -signal.SIGKILL
+    assert task.status == Status(state="preempted", step=4)
+
+
+def test_a_fault_that_may_pass_stays_if_the_job_cannot_come_back(task: Task) -> None:
+    (task.folder / "bin" / "answers" / "requeue 7").unlink()
+    failed = Status(state="failed", error="WorkerError: rank 1 was killed", step=4)
+    write_status(task.run.status, failed)
+    assert task.end(lambda: 1)[0] == 1
+    assert task.status == failed
+
+
 @pytest.fixture
 def pickled(task: Task, monkeypatch: pytest.MonkeyPatch) -> Path:
     from submitit.helpers import DelayedSubmission

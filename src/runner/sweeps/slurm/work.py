@@ -138,10 +138,12 @@ class SlurmWork:
         error = (status.error if status is not None and status.state == "failed" else None) or ""
         if self.run is None or not may_pass(error):
             return False
-        how = f"failed by what may pass ({error})"
+        run, how = RunDirectory(self.run), f"failed by what may pass ({error})"
+        interrupt_run(run)  # before it is requeued: Slurm ends this process then
         if not come_back(job, self.run, retries=self.retries, how=how):
+            if (status := read_raw_status(run.status)) and status.state == "preempted":
+                give_up_run(run, error)
             return False
-        interrupt_run(RunDirectory(self.run))
         if is_fault_of_node(error) and (node := node_of_rank(rank_that_failed(error))) is not None:
             tell(f"from now on without {node}" if avoid_node(job, node) else f"perhaps on {node}")
         return True
