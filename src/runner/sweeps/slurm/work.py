@@ -217,8 +217,10 @@ def _watching_the_clock(work: SlurmWork) -> Iterator[None]:
 def _ask_back(work: SlurmWork, heard: int) -> None:
     job = JobOfCluster.from_environment()
     while numbers := os.read(heard, 64):
-        if signal.SIGTERM in numbers and intent_for(job) is Intent.END:
-            if crash_loop(job, work.run, retries=work.retries, how="reached its end") is None:
+        intent = intent_for(job) if signal.SIGTERM in numbers else Intent.NONE
+        if intent in (Intent.END, Intent.TAKE):
+            how, is_taken = "reached its end", intent is Intent.TAKE
+            if is_taken or crash_loop(job, work.run, retries=work.retries, how=how) is None:
                 requeue(job)
             return
 
