@@ -109,18 +109,16 @@ class Storm:
     def run(self) -> dict[str, object]:
         """Return what was found."""
         calm = self.start("calm")
-        if calm.wait():
-            sys.exit(f"the sweep alone has failed: {self.last_words('calm')}")
-        self.say("the sweep left alone is over")
-        begin = time.monotonic()
         self.watcher = self.start("stormy", *self.launcher())
         for fault in self.faults:
             if fault != "time":
-                self.wait_until(self.are_training, f"jobs that train, for {fault}")
+                self.wait_until(self.are_training, f"jobs that train, before {fault}")
                 getattr(self, f"do_{fault}")()
                 self.say(f"{fault}: {self.standing()}")
         problems = self.see_to_the_end()
-        seconds = time.monotonic() - begin
+        seconds = time.monotonic() - self.begin
+        if calm.wait():
+            sys.exit(f"the sweep alone has failed: {self.last_words('calm')}")
         problems += [*self.missing_faults(), *self.harm(), *self.harm_in_mlflow()]
         self.print_table()
         for problem in problems:

@@ -2,10 +2,10 @@
 
     python benchmarks/slurm_submit.py [--jobs 1500] [--array 1001]
 
-From the command to the last sbatch, the check of all configs included, with `wait=false`; then
-`status` of the queued runs, and `cancel`. A cluster is started for it (scripts/slurm_dev), which
-takes arrays of `--array` jobs at most, so that the sweep has to be split; its partition is down,
-and no job begins. Seconds are those of a clock; CPU seconds are those of the command.
+Learning rates with five seeds each: from the command to the last sbatch, with `wait=false`, the
+check of all configs included; then `status` of the queued runs, and `cancel`. A cluster is started
+for it (scripts/slurm_dev), which takes arrays of `--array` jobs at most, so that the sweep has to
+be split; its partition is down, and no job begins. Seconds are those of a clock.
 """
 
 import argparse
@@ -47,9 +47,11 @@ class Done:
 def main() -> None:
     """Submit, look, cancel; print a sentence for each and one JSON line; exit code 1 if wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--jobs", type=int, default=1500)
+    parser.add_argument("--jobs", type=int, default=1500, help="a multiple of 5")
     parser.add_argument("--array", type=int, default=1001, help="jobs in an array at most")
     arguments = parser.parse_args()
+    if arguments.jobs % 5:
+        parser.error("--jobs must be a multiple of 5")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or the cluster would stay
     with tempfile.TemporaryDirectory() as folder, running_cluster() as cluster:
         prepare(cluster, max_array_size=arguments.array)
@@ -77,9 +79,9 @@ def measure(
         return call([sys.executable, "-m", "runner", *arguments], folder, environment)
 
     submitted = runner(
-        "-m", "+experiment=digits", f"optimizer.lr=range(1e-5,{num_jobs + 0.5}e-5,1e-5)",
-        "hardware=cpu", "hardware.threads=1", "sweep.name=many", "output_dir=out",
-        "hydra/launcher=slurm", "hydra.launcher.wait=false",
+        "-m", "+experiment=digits", f"optimizer.lr=range(1e-5,{num_jobs // 5 + 0.5}e-5,1e-5)",
+        "seed=range(0,5)", "hardware=cpu", "hardware.threads=1", "sweep.name=many",
+        "output_dir=out", "hydra/launcher=slurm", "hydra.launcher.wait=false",
     )  # fmt: skip
     jobs = cluster.squeue()
     arrays = Counter(id.partition("_")[0] for id in jobs)

@@ -111,7 +111,7 @@ def test_what_was_being_submitted_is_found_by_its_name(tmp_path: Path, commands:
     said = call("cancel", "s", cwd=tmp_path)
     assert said.returncode == 0, said.stderr
     assert calls_in(calls) == [f"--name=s-1 --user={os.getuid()}"]
-    assert JobBook(sweep.slurm).unconfirmed == []
+    assert not JobBook(sweep.slurm).unconfirmed
 
 
 def test_one_run_of_a_sweep_is_cancelled_alone(tmp_path: Path, commands: Commands) -> None:

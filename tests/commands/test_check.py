@@ -149,3 +149,9 @@ def test_the_traceback_is_shown_when_asked_for(project: Path) -> None:
     done = run("check", *model("nets.WrongShape"), cwd=project, HYDRA_FULL_ERROR="1")
     assert done.returncode != 0
     assert "in forward" in done.stderr
+
+
+def test_options_of_the_launcher_are_checked_too(tmp_path: Path) -> None:
+    done = call("check", "hydra/launcher=local", "hydra.launcher.retries=-1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "hydra.launcher.retries must be >= 0, got -1" in done.stderr

@@ -97,7 +97,7 @@ def test_killed_while_it_submits_it_submits_anew(jobs: Jobs, tmp_path: Path, mom
     assert_done_once(sweep_in(tmp_path), 2)
     states = sorted(jobs().values())
     assert states.count("COMPLETED") == 2
-    assert book_of(tmp_path).unconfirmed == []
+    assert not book_of(tmp_path).unconfirmed
 
 
 def test_in_a_terminal_it_tells_why_jobs_wait_and_asks_at_a_stop(
@@ -138,13 +138,32 @@ def test_what_is_watched_in_a_terminal_is_cancelled_from_another(
     assert set(jobs().values()) <= {"CANCELLED"}
 
 
-def test_a_refusal_is_a_sentence_and_what_was_taken_is_told(jobs: Jobs, tmp_path: Path) -> None:
-    done = call(*SHORT, HELD, "hardware.slurm.partition=low,nope", cwd=tmp_path)
+def test_what_the_cluster_refuses_fails_and_the_others_go_on(jobs: Jobs, tmp_path: Path) -> None:
+    why = "the cluster refused the jobs: invalid partition specified: nope"
+    done = call(*SHORT, "hardware.slurm.partition=nope,low", cwd=tmp_path)
     assert done.returncode == 1
-    assert "error: the cluster refused the jobs: invalid partition specified: nope" in done.stderr
-    assert "Traceback" not in done.stderr
-    (id,) = jobs()
-    assert f"on the cluster there is still job {id} of" in done.stderr
+    assert why in done.stderr and "Traceback" not in done.stderr
+    first, second = (read_raw_status(sweep_in(tmp_path).job(n).status) for n in (0, 1))
+    assert first is not None and first.state == "failed"
+    assert first.error is not None and first.error.startswith(why)
+    assert second is not None and second.state == "completed"
+    assert list(jobs().values()) == ["COMPLETED"]
+
+
+@pytest.mark.slow
+def test_a_task_that_a_person_cancels_in_the_queue_is_not_submitted_again(
+    slurm_cluster: SlurmCluster, jobs: Jobs, tmp_path: Path
+) -> None:
+    process = start(*SHORT, HELD, "seed=1,2", cwd=tmp_path)
+    wait_until(lambda: len(jobs()) == 2, seconds=60)
+    first, second = sorted(jobs())
+    slurm_cluster.call("scancel", first)
+    slurm_cluster.call("scontrol", "release", second)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 1, told
+    statuses = [read_raw_status(sweep_in(tmp_path).job(n).status) for n in (0, 1)]
+    assert [status and status.state for status in statuses] == ["cancelled", "completed"], told
+    assert jobs().keys() <= {first, second}
 
 
 def test_a_search_is_not_left_alone(jobs: Jobs, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_what_cannot_be_is_told_before_anything_begins(tmp_path: Path) -> None:
         "hydra.launcher.retries must be >= 0, got -1",
         "hydra.launcher.time_limit: '5steps' cannot be counted in steps here "
         "(units: seconds, minutes, hours, days)",
-        "hydra.launcher.grace: 'x' is no duration: write a number and a unit, such as '2 epochs'",
+        "hydra.launcher.grace: 'x' is no duration: write a number and a unit, such as '2 seconds'",
     )
 
 

@@ -77,3 +77,9 @@ class TestSlurmLauncherInBatches(BatchedSweeperTestSuite):
 )
 class TestSlurmLauncherIntegration(IntegrationTestSuite):
     pass
+
+
+@pytest.mark.parametrize(("launcher_name", "overrides"), [("slurm", [])])
+class TestSlurmLauncherInShort:
+    test_sweep_2_jobs = LauncherTestSuite.test_sweep_2_jobs
+    get_task_function = LauncherTestSuite.get_task_function

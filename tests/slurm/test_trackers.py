@@ -1,11 +1,13 @@
-"""What arrives in MLflow of a sweep that nobody watches: in a file by `sync`, on a server."""
+"""What arrives in MLflow from a cluster: in a file by who watches or `sync`, on a server."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from runner.run.directory import RunDirectory
 from runner.sweeps.directory import SweepDirectory
+from runner.trackers.mlflow.handover import handover_path
 from tests.commands.command import call
 from tests.commands.test_sweep import only_sweep, states
 from tests.slurm.cluster import wait_until
@@ -52,6 +54,18 @@ def test_a_server_hears_of_the_jobs_by_themselves(new_jobs: NewJobs, tmp_path: P
         }
     finally:
         server.stop()
+
+
+def test_a_file_is_fed_by_who_watches_one_run(new_jobs: NewJobs, tmp_path: Path) -> None:
+    one = [word for word in SWEEP if word not in ("-m", "seed=1,2", "hydra.launcher.wait=false")]
+    done = call(*one, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (run,) = stored_runs(tmp_path / "outputs" / "mlflow.db")
+    (directory,) = (path.parent for path in (tmp_path / "outputs").rglob("run.json"))
+    assert (run.name, run.status) == (directory.name, "FINISHED")
+    # The job itself has left it to others.
+    assert handover_path(RunDirectory(directory)).exists()
+    assert "nothing new" in call("sync", str(directory), cwd=tmp_path).stdout
 
 
 def done_unwatched(new_jobs: NewJobs, folder: Path, *overrides: str) -> SweepDirectory:

@@ -1,5 +1,6 @@
 """Driving the jobs of a sweep to their ends."""
 
+import json
 import os
 import signal
 import threading
@@ -20,6 +21,7 @@ from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.drive import Drive, Watcher
 from runner.sweeps.ledger import Combination, Ledger, PlannedRun
 from runner.sweeps.outcomes import Outcome
+from runner.sweeps.pool import Ended
 from runner.sweeps.source import ListSource
 from tests.sweeps.pools import ForkingPool
 
@@ -129,6 +131,47 @@ def test_a_run_whose_job_says_nothing_is_failed_with_a_reason(tmp_path: Path) ->
     )
 
 
+def test_the_end_of_an_earlier_job_is_not_taken_for_that_of_this_one(tmp_path: Path) -> None:
+    sweep, ear = drive(tmp_path, [complete])
+    status = SweepDirectory(tmp_path).job(0).status
+    status.parent.mkdir()
+    write_status(status, Status(state="failed", step=3, jobs=1, error="ValueError: no luck"))
+    sweep.retries, sweep.work_of = 1, lambda run: die_before_the_session
+    sweep.run(StopRequests())
+    assert ear.retries == [(0, Outcome.KILLED)]
+    error = "its process was killed by SIGKILL, 2 times without a step gained"
+    assert read_status(SweepDirectory(tmp_path).job(0)) == Status(
+        state="failed", step=3, jobs=1, error=error
+    )
+
+
+def test_a_job_that_was_taken_over_is_not_queued_again(tmp_path: Path) -> None:
+    sweep, _ = drive(tmp_path, [complete])
+    status = SweepDirectory(tmp_path).job(0).status
+    status.parent.mkdir()
+    write_status(status, Status(state="failed", error="of this very job"))
+    sweep.pool = AdoptingPool()
+    sweep.run(StopRequests())
+    assert read_status(SweepDirectory(tmp_path).job(0)) == Status(
+        state="failed", error="of this very job"
+    )
+
+
+class AdoptingPool(ForkingPool):
+    """Has the job of run 0 from an earlier process, which has just ended."""
+
+    def adopt(self) -> set[int]:
+        return {0}
+
+    def poll(self, seconds: float) -> list[Ended]:
+        return [Ended(number=0, exit_code=1)]
+
+
+def die_before_the_session() -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
 def test_a_stop_lets_every_job_save_and_the_rest_wait(tmp_path: Path) -> None:
     sweep, ear = drive(tmp_path, [wait_for_a_signal, wait_for_a_signal, complete])
     stop = StopRequests()
@@ -176,6 +219,44 @@ def test_a_run_whose_machine_is_gone_is_taken_over(tmp_path: Path) -> None:
     sweep.run(StopRequests())
     assert ear.starts == [0]
     assert states(tmp_path, 1) == ["completed"]
+
+
+def kill_elsewhere(session: Session, count: int) -> None:
+    """End as a job does whose machine is gone: its lease stays, and nobody can look behind it."""
+    lease = session.directory.lease
+    holder = json.loads(lease.read_text())
+    write_json_atomically(lease, {**holder, "host": "gone", "boot": "another"})
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_end_of_a_job_whose_machine_is_gone_is_written_when_it_is_sure(tmp_path: Path) -> None:
+    sweep, ear = drive(tmp_path, [kill_elsewhere])
+    sweep.retries, sweep.patience_seconds = 0, 2.5
+    began = time.monotonic()
+    sweep.run(StopRequests())
+    assert time.monotonic() - began > 2.5
+    assert ear.ends[0][1].state == "failed" == states(tmp_path, 1)[0]
+    assert not SweepDirectory(tmp_path).job(0).lease.exists()
+
+
+def test_a_job_elsewhere_that_lives_is_not_written_off(tmp_path: Path) -> None:
+    """The cluster says that a job has ended, and another one is at work on the run by now."""
+    sweep, ear = drive(tmp_path, [kill_elsewhere])
+    sweep.retries = 0
+    lease, is_over = SweepDirectory(tmp_path).job(0).lease, threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(0.2):
+            if ear.starts and lease.exists() and b"gone" in lease.read_bytes():
+                holder = json.loads(lease.read_text())
+                write_json_atomically(lease, {**holder, "beat": holder["beat"] + 1})
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    sweep.run(StopRequests())
+    is_over.set()
+    thread.join()
+    assert lease.exists() and ear.ends[0][1].state == "running"
 
 
 def take_over(lease: Path) -> None:

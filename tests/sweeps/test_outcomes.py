@@ -25,7 +25,10 @@ def failed(error: str) -> Status:
         ),
         (Ended(number=0, signal=9, exceeded="memory"), None, Outcome.OUT_OF_MEMORY),
         (Ended(number=0, exit_code=143), Status(state="preempted"), Outcome.STOPPED),
+        (Ended(number=0, exit_code=143), Status(state="cancelled"), Outcome.CANCELLED),
+        (Ended(number=0, signal=9), Status(state="cancelled"), Outcome.CANCELLED),
         (Ended(number=0, exit_code=2), None, Outcome.CONFIG),
+        (Ended(number=0, exit_code=1, refusal="no"), failed("WorkerError: x"), Outcome.ERROR),
         (Ended(number=0, exit_code=1), failed("OutOfMemoryError: CUDA"), Outcome.OUT_OF_MEMORY),
         (
             Ended(number=0, exit_code=1),
@@ -44,6 +47,11 @@ def failed(error: str) -> Status:
 )
 def test_an_end_is_classified(ended: Ended, status: Status | None, outcome: Outcome) -> None:
     assert outcome_of(ended, status) is outcome
+
+
+def test_a_refusal_is_the_reason() -> None:
+    ended = Ended(number=0, exit_code=1, refusal="the cluster refused the jobs: no")
+    assert reason_of(Outcome.ERROR, ended, Attempts()) == "the cluster refused the jobs: no"
 
 
 def tries(outcome: Outcome, steps: list[int]) -> int:

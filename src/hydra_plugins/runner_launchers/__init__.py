@@ -35,7 +35,7 @@ class SlurmLauncherConf:
     _target_: str = "hydra_plugins.runner_launchers.SlurmLauncher"
     retries: int = 5  # jobs of a run in a row that gain no step, before it is given up
     wait: bool = True  # watch until all have ended; false: submit and leave
-    array_parallelism: int | None = None  # jobs at once; null: no limit, of a search 16
+    array_parallelism: int | None = None  # jobs of an array at once; null: all, of a search 16
     warning: str = "2 minutes"  # before its time limit a job is told to save and come back
     snapshot_code: bool = False  # run the code as it is at submission, whatever becomes of it
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from runner.cli.composing import compose_run
 from runner.cli.preload import TRAINING
-from runner.cli.sweeps.launcher_node import is_of_cluster
+from runner.cli.sweeps.launcher_node import check_options, is_of_cluster
 from runner.config.frozen import freeze, freeze_open
 from runner.config.options import SweepOptions
 from runner.config.validate import read_options
@@ -69,7 +69,9 @@ def check_run(overrides: Sequence[str]) -> int:
     cfg, choices, options = _compose(overrides)
     if options.check == "none":
         raise ConfigError("sweep.check=none leaves nothing to check: leave it out")
-    is_elsewhere = is_of_cluster(HydraConfig.get().launcher)
+    launcher = HydraConfig.get().launcher
+    check_options(launcher)
+    is_elsewhere = is_of_cluster(launcher)
     frozen = freeze_open(cfg) if is_elsewhere else freeze(cfg)
     _print(check_config(frozen, choices, options, is_timed=True, is_elsewhere=is_elsewhere))
     return 0
@@ -89,12 +91,11 @@ def check_config(
     """
     combination = Combination(key=run_key(frozen), overrides=(), config=frozen)
     works = CheckWorks(is_timed=is_timed, is_elsewhere=is_elsewhere)
+    notes = check_admission([combination]) if is_elsewhere else []  # it answers sooner
     with StopRequests() as stop, checking_pool() as pool:
         checker = Checker(pool, works, options=options, stop=stop)
         report = checker.check([combination], choices=[choices])
-    if is_elsewhere:
-        report = replace(report, warnings=[*report.warnings, *check_admission([combination])])
-    return report
+    return replace(report, warnings=[*report.warnings, *notes])
 
 
 def checking_pool() -> AbstractContextManager[LocalPool]:

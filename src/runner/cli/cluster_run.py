@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from hydra.utils import instantiate
 
 from runner.cli.check import check_config
+from runner.cli.feeding import RunFeeding
 from runner.cli.sweeps.asking import asks_to_cancel
 from runner.cli.sweeps.console import waiting_in_words
 from runner.cli.sweeps.launcher_node import changed_launcher, is_of_cluster
@@ -91,12 +92,15 @@ class ClusterRun:
         )
         run = PlannedRun(number=0, key="", overrides=(), config=self.config)
         console = _Console(self._directory)
-        with closing(launcher.open_pool(preload=(), home=home)) as pool:
+        with (
+            RunFeeding(self._directory, self.config) as feeding,
+            closing(launcher.open_pool(preload=(), home=home)) as pool,
+        ):
             drive = Drive(
                 directory=_OnePlace(self._directory),
                 source=ListSource([run], total=1),
                 pool=pool,
-                work_of=lambda _: self._job(),
+                work_of=lambda _: self._job(feeding.delivered_to),
                 watcher=console,
                 retries=launcher.retries,
                 watches=launcher.watches,
@@ -124,12 +128,13 @@ class ClusterRun:
     def _directory(self) -> RunDirectory:
         return RunDirectory(self.directory)
 
-    def _job(self) -> OrderedJob:
+    def _job(self, delivered_to: Mapping[str, str]) -> OrderedJob:
         return OrderedJob(
             config=self.config,
             path=self.directory.absolute(),
             overrides=tuple(self.overrides),
             command=tuple(self.command),
+            delivered_to=delivered_to,
         )
 
 

@@ -34,7 +34,8 @@ def parse(text: str, *, units: tuple[str, ...] = UNITS) -> Duration:
     """Return the duration that `text` means, or raise ConfigError saying what is wrong with it."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", str(text).lower())
     if match is None:
-        raise ConfigError(f"'{text}' is no duration: write a number and a unit, such as '2 epochs'")
+        example = f"'2 {units[0]}'"
+        raise ConfigError(f"'{text}' is no duration: write a number and a unit, such as {example}")
     number, word = match.groups()
     unit = word if word.endswith("s") else f"{word}s"
     if unit not in UNITS:

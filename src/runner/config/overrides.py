@@ -81,7 +81,10 @@ def _check_hydra(overrides: Sequence[str], error: Exception) -> list[str]:
                 "exclude; for a search add hydra/sweeper=random or hydra/sweeper=optuna)"
             ]
         if key == f"hydra.launcher.{found[1]}":
-            return [f"{key}: the chosen hydra/launcher has no such key (see docs/sweeps.md)"]
+            return [
+                f"{key}: the chosen hydra/launcher has no such key (see docs/sweeps.md for local, "
+                "docs/slurm.md for slurm)"
+            ]
     return []
 
 

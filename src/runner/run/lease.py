@@ -66,8 +66,14 @@ class Lease:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
-    def acquire(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        """Take the lease, or raise RunError naming who holds it; Interrupted while waiting."""
+    def acquire(
+        self, *, patience_seconds: float = PATIENCE_SECONDS, silent: str | None = None
+    ) -> None:
+        """Take the lease, or raise RunError naming who holds it; Interrupted while waiting.
+
+        Without patience a holder elsewhere is believed, unless its beat is still `silent`: at that
+        one (see `beat_of`) it was seen to stand for long enough.
+        """
         deadline = time.monotonic() + patience_seconds
         seen = _read(self._path)
         is_waiting = False
@@ -79,6 +85,10 @@ class Lease:
                 if _is_visible(current):
                     raise RunError(_held_message(self._path, current))
                 if current != seen:  # the heartbeat moved: alive, elsewhere
+                    raise RunError(_held_message(self._path, current))
+                if _beat_in(current) == silent:
+                    return self._take()
+                if patience_seconds <= 0:
                     raise RunError(_held_message(self._path, current))
                 if time.monotonic() >= deadline:
                     return self._take()
@@ -153,7 +163,7 @@ def kept_free(path: Path) -> Iterator[bool]:
 def beat_of(path: Path) -> str | None:
     """Return what changes with each heartbeat of the lease at `path`; None without a lease."""
     holder = _read(path)
-    return None if holder is None else f"{holder['token']} {holder['beat']}"
+    return None if holder is None else _beat_in(holder)
 
 
 def lock_of(path: Path) -> Path:
@@ -209,6 +219,10 @@ def _filesystem_of(path: Path) -> str:
         if is_inner and path.is_relative_to(mount.mountpoint):
             found = (mount.mountpoint, mount.fstype)
     return found[1]
+
+
+def _beat_in(holder: dict[str, Any]) -> str:
+    return f"{holder['token']} {holder['beat']}"
 
 
 def _held_message(path: Path, holder: dict[str, Any]) -> str:

@@ -20,13 +20,14 @@ from typing import Any, Protocol
 
 from runner.errors import Interrupted
 from runner.run.directory import RunDirectory
-from runner.run.ending import cancel_run, give_up_run
-from runner.run.lease import PATIENCE_SECONDS, beat_of
+from runner.run.ending import cancel_run, give_up_run, requeue_run
+from runner.run.lease import PATIENCE_SECONDS
 from runner.run.status import Status, read_status
 from runner.runtime.signals import StopRequests
 from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.outcomes import Attempts, Outcome, is_worth_another, outcome_of, reason_of
 from runner.sweeps.pool import Ended, Limits, Pool, RunOfJob, Whereabouts, Work
+from runner.sweeps.pulse import Pulse
 from runner.sweeps.source import Source
 
 POLL_SECONDS = 0.25
@@ -86,9 +87,9 @@ class _Progress:
 
     run: PlannedRun
     attempts: Attempts
-    look_again: float = 0.0  # while another process is at work on it
-    beat: str | None = None  # the last heartbeat seen of that process
-    beat_at: float = 0.0
+    pulse: Pulse  # of another process that is at work on it
+    look_again: float = 0.0  # while one is
+    end: tuple[Outcome, Ended] | None = None  # that is to be written down
 
 
 @dataclass(kw_only=True)
@@ -108,6 +109,7 @@ class Drive:
     _adopted: set[int] = field(default_factory=set)
     _at_work: dict[int, _Progress] = field(default_factory=dict)
     _again: deque[_Progress] = field(default_factory=deque)
+    _unwritten: list[_Progress] = field(default_factory=list)  # their jobs have ended
 
     def run(self, stop: StopRequests) -> None:
         """Do all runs; raise Interrupted, when `stop` was asked to, after all jobs have saved.
@@ -122,12 +124,14 @@ class Drive:
             self._fill()
             for ended in self.pool.poll(POLL_SECONDS if self.watches else 0.0):
                 self._take_in(ended, may_try_again=True)
+            self._write_down()
             self._look()
             if not self.watches:
                 raise self._left()
 
     def _is_done(self) -> bool:
-        return not self._at_work and not self._again and self.source.is_exhausted
+        are_over = not self._at_work and not self._again and not self._unwritten
+        return are_over and self.source.is_exhausted
 
     def _fill(self) -> None:
         """Start jobs while there is room."""
@@ -150,7 +154,8 @@ class Drive:
         if run is None:
             return None
         status = self._status(run)
-        return _Progress(run=run, attempts=Attempts(best_step=status.step if status else 0))
+        attempts = Attempts(best_step=status.step if status else 0)
+        return _Progress(run=run, attempts=attempts, pulse=self._pulse(run))
 
     def _start(self, progress: _Progress) -> bool:
         """Start a job, unless another process is at work on the run or the pool is full."""
@@ -169,6 +174,7 @@ class Drive:
         if not self.pool.has_room(_slots(run)):
             return False
         self._at_work[run.number] = progress
+        requeue_run(self._run_directory(run))
         self.pool.submit(
             run.number,
             self.work_of(run),
@@ -185,10 +191,8 @@ class Drive:
 
         One on a machine that is gone gives none; then a job is started, which takes the lease over.
         """
-        beat, now = beat_of(self._run_directory(progress.run).lease), time.monotonic()
-        if beat is None or beat != progress.beat:
-            progress.beat, progress.beat_at = beat, now
-        return now - progress.beat_at < self.patience_seconds
+        progress.pulse.feel()
+        return progress.pulse.still_at(self.patience_seconds) is None
 
     def _take_in(self, ended: Ended, *, may_try_again: bool) -> None:
         """Decide what follows from the end of a job."""
@@ -206,20 +210,37 @@ class Drive:
             self.watcher.again(run, outcome)
             self._again.append(progress)
             return
-        if outcome not in (Outcome.COMPLETED, Outcome.PRUNED):
-            status = self._write_down(run, outcome, ended, progress.attempts)
-        self._close(progress, outcome, status or Status(state="failed"))
+        if outcome in (Outcome.COMPLETED, Outcome.PRUNED):
+            self._close(progress, outcome, status or Status(state="failed"))
+            return
+        progress.end, progress.pulse, progress.look_again = (outcome, ended), self._pulse(run), 0.0
+        self._unwritten.append(progress)
 
-    def _write_down(
-        self, run: PlannedRun, outcome: Outcome, ended: Ended, attempts: Attempts
-    ) -> Status | None:
-        """Let a run that failed say so, and why, where its job could not."""
-        status = self._status(run)
+    def _write_down(self) -> None:
+        """Let runs that failed say so, and why, where their jobs could not.
+
+        The lease of a job that was killed on another machine stays, and so does the run until its
+        heartbeat has stood still for the patience; one that goes on is of another job.
+        """
+        for progress in list(self._unwritten):
+            if progress.end is None or progress.look_again > time.monotonic():
+                continue
+            progress.look_again = time.monotonic() + BUSY_SECONDS
+            progress.pulse.feel()
+            if self._is_written(progress, *progress.end) or progress.pulse.is_felt:
+                self._unwritten.remove(progress)
+                status = self._status(progress.run) or Status(state="failed")
+                self._close(progress, progress.end[0], status)
+
+    def _is_written(self, progress: _Progress, outcome: Outcome, ended: Ended) -> bool:
+        run, status = self._run_directory(progress.run), self._status(progress.run)
+        silent = progress.pulse.still_at(self.patience_seconds)
         if outcome is Outcome.CANCELLED:
-            cancel_run(self._run_directory(run))
-        elif status is None or status.state != "failed" or status.error is None:
-            give_up_run(self._run_directory(run), reason_of(outcome, ended, attempts))
-        return self._status(run)
+            return cancel_run(run, patience_seconds=0.0, silent=silent)
+        if status is not None and status.state == "failed" and status.error is not None:
+            return True
+        reason = reason_of(outcome, ended, progress.attempts)
+        return give_up_run(run, reason, patience_seconds=0.0, silent=silent)
 
     def _close(self, progress: _Progress, outcome: Outcome, status: Status) -> None:
         self.source.ended(progress.run, status)
@@ -229,12 +250,15 @@ class Drive:
         """Ask every job to save and leave, and wait for it; raise JobsLeft if they stay."""
         if self.pool.outlives and self._at_work and not self.cancels():
             raise self._left()
+        if not self._at_work:
+            return
         self.watcher.stopping()
         for number in self._at_work:
             self.pool.stop(number)
-        while self._at_work:
+        while self._at_work or self._unwritten:
             for ended in self.pool.poll(POLL_SECONDS):
                 self._take_in(ended, may_try_again=False)
+            self._write_down()
             self._look()
 
     def _left(self) -> JobsLeft:
@@ -248,6 +272,9 @@ class Drive:
             for number, progress in sorted(self._at_work.items())
         ]
         self.watcher.look(at_work, len(self._again))
+
+    def _pulse(self, run: PlannedRun) -> Pulse:
+        return Pulse(self._run_directory(run).lease)
 
     def _run_directory(self, run: PlannedRun) -> RunDirectory:
         return self.directory.job(run.number)

@@ -53,11 +53,13 @@ class Attempts:
 def outcome_of(ended: Ended, status: Status | None) -> Outcome:
     """Return how a job ended, from how its process did and what its run says."""
     state = status.state if status else None
+    if ended.refusal is not None:
+        return Outcome.ERROR
     if state == "pruned":
         return Outcome.PRUNED
     if ended.exit_code == 0 or state == "completed":  # what comes behind the last word is no matter
         return Outcome.COMPLETED
-    if ended.is_cancelled:
+    if ended.is_cancelled or state == "cancelled":
         return Outcome.CANCELLED
     if ended.exceeded == "memory":
         return Outcome.OUT_OF_MEMORY
@@ -81,6 +83,8 @@ def is_worth_another(outcome: Outcome, attempts: Attempts, *, retries: int) -> b
 
 def reason_of(outcome: Outcome, ended: Ended, attempts: Attempts) -> str:
     """Return a sentence on an end that the run itself could not tell of."""
+    if ended.refusal is not None:
+        return ended.refusal
     tries = attempts.without_gain
     times = f", {tries} times without a step gained" if tries > 1 else ""
     if ended.exceeded == "memory":

@@ -46,6 +46,7 @@ class Ended:
     signal: int | None = None  # by which it was killed
     exceeded: str | None = None  # the limit for which the pool ended it: "time" or "memory"
     is_cancelled: bool = False  # by a person
+    refusal: str | None = None  # why it was never taken, in a sentence; another one would not be
     log: Path | None = None  # where its last words are, if not in the log it was given
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +7,7 @@ import pytest
 from runner.errors import ConfigError, RunError
 from runner.sweeps.ledger import Combination
 from runner.sweeps.slurm.admission import check_admission, refusal_of
+from runner.sweeps.slurm.commands import submitting
 from runner.sweeps.slurm.resources import Resources
 from tests.sweeps.slurm.commands import say
 
@@ -56,6 +58,24 @@ def test_sbatch_is_asked_for_what_the_job_will_ask(tools: Path) -> None:
     assert options[:5] == wanted.split()
     assert {"--gpus-per-node=a100:2", "--exclusive", "--requeue", "--wrap=true"} <= set(options)
     assert not any("wckey" in option or "srun" in option for option in options)
+
+
+def test_sbatch_is_asked_in_the_environment_of_a_submission(
+    tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(tools, "sbatch", f'echo "$@" $SBATCH_TIMELIMIT $SLURM_NTASKS $SLURM_CONF >{tools}/told')
+    for name, value in (("SLURM_NTASKS", "in_a_job"), ("SLURM_CONF", "where"), ("USER_S", "own")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "of_another")
+    monkeypatch.setenv("SBATCH_PARTITION", "low")
+    assert refusal_of(Resources()) is None
+    asked = (tools / "told").read_text()
+    assert "--partition=low" in asked and asked.split()[-1] == "where"
+    assert "in_a_job" not in asked and "of_another" not in asked
+    with submitting():
+        names = {name for name in os.environ if name.startswith(("SLURM_", "SBATCH_", "USER_S"))}
+        assert names == {"SLURM_CONF", "USER_S"}
+    assert os.environ["SBATCH_TIMELIMIT"] == "of_another"
 
 
 def test_a_cluster_that_does_not_answer_refuses_nothing(tools: Path) -> None:

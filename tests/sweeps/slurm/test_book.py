@@ -1,3 +1,5 @@
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,14 +14,14 @@ def path(tmp_path: Path) -> Path:
 
 def test_it_knows_the_last_job_of_each_run(path: Path) -> None:
     book = JobBook(path)
-    assert (book.last_ids, book.unconfirmed, book.opening) == ({}, [], None)
+    assert (book.last_ids, book.unconfirmed, book.opening) == ({}, {}, None)
     book.submitting("a", [0, 1, 2])
     book.submitted("a", {0: "7_0", 1: "7_1", 2: "7_2"})
     book.ended("7_1")
     book.submitting("b", [0])
     book.submitted("b", {0: "8"})
     assert JobBook(path).last_ids == {0: "8", 2: "7_2"}
-    assert JobBook(path).unconfirmed == []
+    assert not JobBook(path).unconfirmed
 
 
 def test_the_end_of_an_earlier_job_leaves_the_one_that_is_alive(path: Path) -> None:
@@ -37,9 +39,9 @@ def test_what_was_being_submitted_at_a_kill_is_unconfirmed_until_it_is_withdrawn
 ) -> None:
     JobBook(path).submitting("a", [0, 1])
     book = JobBook(path)
-    assert (book.unconfirmed, book.last_ids, book.is_unused) == (["a"], {}, False)
+    assert (book.unconfirmed, book.last_ids, book.is_unused) == ({"a": os.getuid()}, {}, False)
     book.not_submitted("a")
-    assert (JobBook(path).unconfirmed, book.is_unused) == ([], True)
+    assert (JobBook(path).unconfirmed, book.is_unused) == ({}, True)
 
 
 def test_a_torn_line_is_not_read_and_the_next_one_is_whole(path: Path) -> None:
@@ -47,9 +49,22 @@ def test_a_torn_line_is_not_read_and_the_next_one_is_whole(path: Path) -> None:
     with path.open("a") as file:
         file.write('{"event": "submitted", "name": "a", "ids"')
     book = JobBook(path)
-    assert book.unconfirmed == ["a"]
+    assert book.unconfirmed.keys() == {"a"}
     book.submitted("a", {0: "9"})
-    assert (JobBook(path).last_ids, JobBook(path).unconfirmed) == ({0: "9"}, [])
+    assert (JobBook(path).last_ids, JobBook(path).unconfirmed) == ({0: "9"}, {})
+
+
+def test_users_who_share_a_sweep_are_told_apart(path: Path) -> None:
+    lines = [
+        {"event": "submitting", "name": "a", "numbers": [0]},  # of its owner, by an older runner
+        {"event": "submitted", "name": "a", "ids": {"0": "7"}},
+        {"event": "submitting", "name": "b", "numbers": [1], "user": 4_000_001},
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    book = JobBook(path)
+    book.submitting("c", [2])
+    assert book.users == [os.getuid(), 4_000_001]
+    assert book.unconfirmed == {"b": 4_000_001, "c": os.getuid()}
 
 
 def test_the_last_opening_counts(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -44,14 +46,21 @@ def test_one_call_asks_for_all_jobs(commands: Commands) -> None:
 
 def test_thousands_of_jobs_are_not_named(commands: Commands) -> None:
     calls = commands("squeue", "")
-    read_queue([str(job) for job in range(3000)], user=0)
+    read_queue([str(job) for job in range(3000)], users=[0])
     (call,) = calls_in(calls)
     assert call.endswith("--user=0") and "--jobs" not in call
 
 
+def test_users_who_share_a_sweep_are_asked_for_together(commands: Commands) -> None:
+    calls = commands("squeue", "")
+    read_queue(["7", "8"], users=[os.getuid(), 0, 0])
+    users = ",".join(str(user) for user in sorted({0, os.getuid()}))
+    assert f"--user={users} " in calls_in(calls)[0]
+
+
 def test_a_user_without_a_name_is_not_asked_for(commands: Commands) -> None:
     calls = commands("squeue", "")
-    read_queue(["7", "8"], user=4_000_000)
+    read_queue(["7", "8"], users=[4_000_000])
     assert "--user" not in calls_in(calls)[0]
 
 
@@ -98,6 +107,27 @@ def test_what_squeue_forgot_sacct_knows(commands: Commands) -> None:
     assert (found["7_2"].exit_code, found["7_2"].signal) == (None, None)
     assert found["7_12"].state == "CANCELLED" and found["7_12"].nodes == ""
     assert found["9"].signal == 9
+
+
+@pytest.mark.parametrize("tool", ["squeue", "sacct"])
+@pytest.mark.parametrize(("age", "is_alive"), [(10, True), (40, False)])
+def test_a_lost_job_may_come_back_for_some_seconds(
+    commands: Commands, tool: str, age: float, is_alive: bool
+) -> None:
+    end = datetime.fromtimestamp(time.time() - age).isoformat(timespec="seconds")
+    line = {
+        "squeue": f"7|NODE_FAIL|None|0|0|node1|{end}|\n",
+        "sacct": f"7|NODE_FAIL|1:0|node1|None|{end}\n",
+    }
+    commands("squeue", "")
+    commands(tool, line[tool])
+    assert read_queue(["7"])["7"].is_alive == is_alive
+
+
+def test_the_planned_end_of_a_job_at_work_is_none(commands: Commands) -> None:
+    commands("squeue", "7|RUNNING|None|0|0|node1|2020-01-01T00:00:00|\n")
+    job = read_queue(["7"])["7"]
+    assert job.is_alive and job.ended_at is None
 
 
 def test_without_accounting_sacct_is_left_alone_for_a_while(commands: Commands) -> None:

@@ -34,6 +34,27 @@ def test_by_default_a_job_asks_for_a_task_with_one_cpu() -> None:
     assert resources_of({}) == Resources()
 
 
+def test_where_jobs_go_is_the_users_default_unless_they_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("PARTITION", "ACCOUNT", "QOS", "CONSTRAINT", "RESERVATION", "WCKEY"):
+        monkeypatch.setenv(f"SBATCH_{name}", f"my_{name.lower()}")
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "1")
+    lines = script(asked()).splitlines()
+    for name in ("partition", "account", "qos", "constraint", "reservation", "wckey"):
+        assert f"#SBATCH --{name}=my_{name}" in lines
+    assert "#SBATCH --time=60" in lines
+    other = script(asked("hardware.slurm.partition=p", "hardware.slurm.sbatch={reservation: r}"))
+    assert "--partition=p" in other and "--reservation=r" in other
+    assert "my_partition" not in other and "my_reservation" not in other
+
+
+def test_the_time_limit_is_that_of_the_users_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SBATCH_PARTITION", "endless")
+    assert Resources().parameters()["time"] == 365 * 24 * 60
+    assert Resources(partition="low").parameters()["time"] == 60
+
+
 def test_equal_resources_are_one_key_of_a_mapping() -> None:
     same = [
         asked("hardware.slurm.sbatch={nice: 3, exclude: [a, b]}", "hardware.slurm.setup=[x]"),

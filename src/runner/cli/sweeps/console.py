@@ -62,7 +62,7 @@ class SweepConsole(Watcher):
         self._done = 0
         self._failed = 0
         self._ended_here = 0
-        self._began = time.monotonic()
+        self._began = self._last_end = time.monotonic()
         self._next_look = 0.0
         self._next_standing = 0.0
         self._reasons: set[str] = set()  # for which jobs wait, as far as said
@@ -130,6 +130,7 @@ class SweepConsole(Watcher):
             self.say(f"run {run.number} stopped at step {status.step}: {run.label}")
             return
         self._ended_here += 1
+        self._last_end = time.monotonic()
         self._done += 1
         self._failed += outcome not in _GOOD
         score = "" if status.score is None else f" score={short(status.score)}"
@@ -220,8 +221,10 @@ class SweepConsole(Watcher):
         facts += [f"{count} queued ({reason})" for reason, count in queued.items()]
         facts += [f"{waiting} to be tried again"] if waiting else []
         if self._total is not None and self._ended_here:
-            seconds = (time.monotonic() - self._began) / self._ended_here
-            facts += [f"about {duration(seconds * (self._total - self._done))} left"]
+            seconds = (self._last_end - self._began) / self._ended_here
+            passed = time.monotonic() - self._last_end  # it counts down until the next one ends
+            left = max(0.0, seconds * (self._total - self._done) - passed)
+            facts += [f"about {duration(left)} left"]
         return " · ".join(facts)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError
-from hydra.utils import get_class
+from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from runner.config.overrides import apply_value, parse_override
@@ -44,6 +44,16 @@ def changed_launcher(
 def is_of_cluster(node: Mapping[str, Any]) -> bool:
     """Return whether a launcher takes jobs to a cluster."""
     return hasattr(get_class(node["_target_"]), "is_of_cluster")
+
+
+def check_options(node: Mapping[str, Any]) -> None:
+    """Raise ConfigError for what a launcher of ours cannot be told."""
+    if not hasattr(get_class(node["_target_"]), "open_pool"):
+        return
+    try:
+        instantiate(node).limits  # noqa: B018 - reads all of its options
+    except TypeError as error:
+        raise ConfigError(f"hydra.launcher: the value of a key is wrong: {error}") from error
 
 
 def _called(override: str) -> dict[str, Any]:

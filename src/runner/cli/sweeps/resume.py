@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from runner.cli.check import CheckWorks, checking_pool
 from runner.cli.sweeps.jobs import Performer, has_pool, jobs_on_cluster, open_pooled
-from runner.cli.sweeps.launcher_node import changed_launcher, is_of_cluster
+from runner.cli.sweeps.launcher_node import changed_launcher, check_options, is_of_cluster
 from runner.cli.sweeps.plan import Plan, plan_of
 from runner.cli.sweeps.start import held, start_sweep
 from runner.cli.train import train
@@ -51,19 +51,10 @@ def resume_sweep(path: Path, overrides: Sequence[str]) -> int:
     if record.kind != "grid":
         return _resume_search(directory, record, overrides)
     layout = _change_options(record, overrides)
-    _check_launcher(record.launcher)
+    check_options(record.launcher)
     plan = _plan(directory, record, layout)
     start_sweep(plan, partial(_open, node=record.launcher, command=command), command=command)
     return 0
-
-
-def _check_launcher(node: Mapping[str, Any]) -> None:
-    try:
-        instantiate(node).limits  # noqa: B018 - reads all of its options
-    except TypeError as error:
-        raise ConfigError(
-            f"hydra.launcher: a value of slots or another key is wrong: {error}"
-        ) from error
 
 
 def _resume_search(directory: SweepDirectory, record: SweepRecord, overrides: Sequence[str]) -> int:

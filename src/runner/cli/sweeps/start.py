@@ -136,10 +136,11 @@ def check(plan: Plan, jobs: Performer, console: SweepConsole, stop: StopRequests
     console.say("checking ...")
     is_elsewhere = is_of_cluster(plan.record.launcher)
     works = CheckWorks(is_elsewhere=is_elsewhere)
+    notes = check_admission(plan.to_check) if is_elsewhere else []  # it answers sooner
     with jobs.lend_pool() as pool:
         checker = Checker(pool, works, options=plan.options, stop=stop)
         report = checker.check(plan.to_check, choices=plan.choices)
-    for warning in [*report.warnings, *(check_admission(plan.to_check) if is_elsewhere else ())]:
+    for warning in [*report.warnings, *notes]:
         console.say(f"note: {warning}")
     tried = f", {len(report.facts)} of {report.num_kinds} kinds tried" if report.num_kinds else ""
     console.say(f"checked {report.combinations} configs{tried} in {report.seconds:.1f} s")

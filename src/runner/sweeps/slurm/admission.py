@@ -90,7 +90,7 @@ def _meant(said: str, resources: Resources) -> str:
     name = next((name for words, name in _KEYS.items() if words in said.lower()), None)
     if name == "partition":
         known = partitions()
-        hint = did_you_mean(resources.partition or "", known)
+        hint = did_you_mean(resources.parameters().get("partition", ""), known)
         return f"hardware.slurm.partition{hint}; there are {', '.join(known)}"
     return f"hardware.slurm.{name}" if name else f"asked for: {_in_words(resources)}"
 

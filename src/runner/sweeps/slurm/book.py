@@ -4,7 +4,7 @@ One JSON object a line, append-only. The intent to submit is written before the 
 of a process that dies in between, the jobs are found by their name.
 
     {"event": "opened", "launcher": {"_target_": ...}, "config": {...}}    of a single run
-    {"event": "submitting", "name": "plate_ocr-3fa2c1", "numbers": [0, 1]}
+    {"event": "submitting", "name": "plate_ocr-3fa2c1", "numbers": [0, 1], "user": 1000}
     {"event": "submitted", "name": "plate_ocr-3fa2c1", "ids": {"0": "123_0", "1": "123_1"}}
     {"event": "ended", "id": "123_0"}
 """
@@ -31,7 +31,8 @@ class JobBook:
 
     def submitting(self, name: str, numbers: Sequence[int]) -> None:
         """Write that jobs for the runs `numbers` are about to be submitted under `name`."""
-        self._append({"event": "submitting", "name": name, "numbers": list(numbers)})
+        line = {"name": name, "numbers": list(numbers), "user": os.getuid()}
+        self._append({"event": "submitting", **line})
 
     def submitted(self, name: str, ids: Mapping[int, str]) -> None:
         """Write which job does which run: `ids` maps their numbers to "123" or "123_4"."""
@@ -66,21 +67,33 @@ class JobBook:
         return {number: id for number, id in ids.items() if id not in over}
 
     @property
+    def users(self) -> list[int]:
+        """Return the users (their ids) who may have jobs of it, each once."""
+        lines = (line for line in self._lines() if line["event"] == "submitting")
+        return list(dict.fromkeys(self._user_of(line) for line in lines))
+
+    @property
     def is_unused(self) -> bool:
         """Return whether the cluster has never had a job of it, nor may have one."""
         has_had = any(line["event"] == "submitted" and line["ids"] for line in self._lines())
         return not (has_had or self.unconfirmed)
 
     @property
-    def unconfirmed(self) -> list[str]:
-        """Return the names under which jobs may be on the cluster whose ids are not known."""
-        names: dict[str, None] = {}
+    def unconfirmed(self) -> dict[str, int]:
+        """Return the names under which jobs may be there whose ids are not known, and their user's.
+
+        A sweep may be shared: one goes on with what another has begun.
+        """
+        names: dict[str, int] = {}
         for line in self._lines():
             if line["event"] == "submitting":
-                names[line["name"]] = None
+                names[line["name"]] = self._user_of(line)
             elif line["event"] == "submitted":
                 names.pop(line["name"], None)
-        return list(names)
+        return names
+
+    def _user_of(self, line: Mapping[str, Any]) -> int:
+        return line.get("user", self._path.stat().st_uid)  # older ones are the owner's
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         if not self._path.exists():

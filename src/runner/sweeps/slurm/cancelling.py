@@ -1,7 +1,7 @@
 """Take the jobs of a sweep, or of one run, from the cluster."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from runner.errors import RunError
@@ -11,7 +11,6 @@ from runner.sweeps.slurm.queue import QueuedJob, QueueUnavailable, base_of, read
 
 _MOST_IDS = 1000  # of one scancel call
 _ASK_SECONDS = 2.0  # between two calls of squeue
-_PASSING_SECONDS = 30.0  # a job that Slurm has not put back into the queue by then is over
 
 
 class Cancelling:
@@ -27,9 +26,8 @@ class Cancelling:
         self._number = number
         self._ids: dict[int, str] = {}
         self._alive: dict[str, QueuedJob] = {}
-        self._names: Sequence[str] = ()
+        self._names: Mapping[str, int] = {}
         self._next_look = 0.0
-        self._began = time.monotonic()
         self._refusal: QueueUnavailable | None = None
 
     @property
@@ -51,8 +49,8 @@ class Cancelling:
             self._read_book()
             self._alive = self._ask(self._ids.values())
         self._ids = {number: id for number, id in self._ids.items() if id in self._alive}
-        for name in self._names:
-            run_slurm(["scancel", f"--name={name}", f"--user={self._path.stat().st_uid}"])
+        for name, user in self._names.items():
+            run_slurm(["scancel", f"--name={name}", f"--user={user}"])
         self._cancel(self._alive)
 
     def is_done(self) -> bool:
@@ -91,16 +89,11 @@ class Cancelling:
         self._ids = ids if one is None else {n: id for n, id in ids.items() if n == one}
         # Of a run in a sweep it is not known whether it is among them.
         is_whole = one is None or self._path.parent == self._lease.parent
-        self._names = book.unconfirmed if is_whole else ()
+        self._names = book.unconfirmed if is_whole else {}
 
     def _ask(self, ids: Collection[str]) -> dict[str, QueuedJob]:
-        jobs = read_queue(ids, user=self._path.stat().st_uid)
-        may_return = time.monotonic() < self._began + _PASSING_SECONDS
-        return {
-            id: job
-            for id, job in jobs.items()
-            if not job.is_over or (job.is_passing and may_return)
-        }
+        jobs = read_queue(ids, users=JobBook(self._path).users)
+        return {id: job for id, job in jobs.items() if job.is_alive}
 
     def _cancel(self, ids: Collection[str]) -> None:
         # All tasks of an array of a sweep are the sweep's: one word for them.

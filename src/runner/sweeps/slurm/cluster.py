@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from runner.errors import RunError
+from runner.sweeps.slurm.commands import plain_environment
 
 _TIMEOUT_SECONDS = 30.0
 _DEFAULT_ARRAY_SIZE = 1001  # Slurm's own
@@ -51,7 +52,12 @@ def call(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Return what a command of Slurm answers; RunError if it is not there, or gives no answer."""
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
+            command,
+            env=plain_environment(),
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
         )
     except FileNotFoundError as error:
         raise RunError(

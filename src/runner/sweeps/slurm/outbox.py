@@ -25,6 +25,8 @@ from runner.sweeps.slurm.resources import Resources
 from runner.sweeps.slurm.submission import QueueFullError, Submission
 from runner.sweeps.slurm.work import SlurmWork
 
+_LOOK_SECONDS = 2.0  # between two looks at what is being withdrawn
+_WITHDRAWAL_SECONDS = 120.0  # until what is withdrawn and stays is let be: its node is broken
 _FULL_SECONDS = 30.0  # until the cluster, which took no more jobs, is asked again
 _NOT_TAKEN = re.compile(r"[0-9a-f]{32}\.pkl|\.submission_file_[0-9a-f]{32}\.sh")  # submitit's
 
@@ -58,8 +60,10 @@ class Outbox:
         self._folder = home.folder.absolute()
         self._book = book
         self._jobs: dict[int, NewJob] = {}
+        self._refused: dict[int, RunError] = {}
         self._size: int | None = None  # of an array, once the cluster refused a larger one
         self._wait_until = 0.0
+        self._withdrawn_at: dict[str, float] = {}  # when it was asked for first, by name
         self.obstacle: str | None = None
 
     def __len__(self) -> int:
@@ -79,27 +83,46 @@ class Outbox:
         """Forget a job that has not been sent; return whether there was one."""
         return self._jobs.pop(number, None) is not None
 
-    def withdraw_unconfirmed(self) -> None:
-        """Take back arrays of which nobody knows what became; QueueUnavailable if it cannot be."""
-        for name in self._book.unconfirmed:
-            run_slurm(["scancel", "--me", "--name", name])
-            self._not_taken(name)
+    def withdraw_unconfirmed(self) -> bool:
+        """Take back arrays of which nobody knows what became; QueueUnavailable if it cannot be.
+
+        Returns whether they are gone: their jobs may be at work, and need some time to save.
+        """
+        for name, user in self._book.unconfirmed.items():
+            whose = [f"--name={name}", f"--user={user}"]
+            run_slurm(["scancel", *whose])
+            began = self._withdrawn_at.setdefault(name, time.monotonic())
+            is_there = run_slurm(["squeue", "--all", "--noheader", "--format=%i", *whose]).strip()
+            if not is_there or time.monotonic() - began > _WITHDRAWAL_SECONDS:
+                self._not_taken(name)
+        return not self._book.unconfirmed
 
     def send(self) -> Iterator[dict[int, str]]:
         """Hand over what is there; yield the ids of jobs, by number, as the cluster takes them.
 
-        What it does not take now, stays. RunError when it refuses.
+        What it does not take now, stays; what it refuses is kept for `take_refusals`. RunError when
+        it refuses everything, and has never taken a job of this book: nothing has begun then.
         """
         if not self._jobs or time.monotonic() < self._wait_until:
             return
         self.obstacle = None
         try:
-            self.withdraw_unconfirmed()
+            if not self.withdraw_unconfirmed():
+                self.obstacle = "an earlier submission that gave no answer is being cancelled"
+                self._wait_until = time.monotonic() + _LOOK_SECONDS
+                return
             while self._jobs:
                 yield self._send_some()
+            if self._refused and self._book.is_unused:
+                raise next(iter(self._refused.values()))
         except (QueueFullError, QueueUnavailable) as error:
             self.obstacle = str(error)
             self._wait_until = time.monotonic() + _FULL_SECONDS
+
+    def take_refusals(self) -> dict[int, str]:
+        """Return why the cluster does not take jobs, by number, each once."""
+        refused, self._refused = self._refused, {}
+        return {number: str(error) for number, error in refused.items()}
 
     def _send_some(self) -> dict[int, str]:
         """Submit jobs that ask for the same, fewer at once where the cluster is almost full."""
@@ -115,8 +138,14 @@ class Outbox:
             if len(jobs) == 1:
                 raise
             return {}
-        self._size = 2 * size
-        for number in ids:
+        except QueueUnavailable:
+            raise
+        except RunError as error:
+            self._refused |= {job.number: error for job in jobs}
+            ids = {}
+        else:
+            self._size = 2 * size
+        for number in {*ids, *self._refused}:
             self.drop(number)
         return ids
 

@@ -19,12 +19,14 @@ from runner.sweeps.slurm.book import JobBook
 from runner.sweeps.slurm.outbox import NewJob, Outbox, SlurmSetup
 from runner.sweeps.slurm.queue import QueuedJob, QueueUnavailable, read_queue, run_slurm
 from runner.sweeps.slurm.resources import resources_of
+from runner.sweeps.slurm.standing import jobs_alive
 from runner.sweeps.slurm.work import SlurmWork
 
 _LOOK_SECONDS = (1.0, 30.0)  # between two questions to the queue, at least and at most ...
 _LOOK_FACTOR = 20.0  # ... and this many times as long as the last one took
 _SURE_SECONDS = 3.0  # until an end is believed ...
 _SURE_OF_LOSS_SECONDS = 30.0  # ... and one that a requeue may follow, or that nobody knows of
+_KNOWN_SECONDS = 60.0  # Slurm knows for longer of a job that ran (MinJobAge: 5 minutes)
 _UNAVAILABLE_SECONDS = 10.0  # until a cluster that gave no answer is asked again
 _CANCEL_SECONDS = 2.0  # between two tries to cancel jobs
 _SLEEP_SECONDS = 0.1
@@ -36,6 +38,7 @@ class _Job:
     number: int
     id: str
     seen: QueuedJob | None = None
+    waited_at: float | None = None  # when it was last seen to wait; None once it was at work
     over_since: float | None = None
     is_told_to_leave: bool = False
 
@@ -50,7 +53,7 @@ class SlurmPool:
         self._outbox = Outbox(setup, home, self._book)
         self._jobs: dict[int, _Job] = {}
         self._to_cancel: set[int] = set()
-        self._dropped: list[Ended] = []  # cancelled before they were sent
+        self._dropped: list[Ended] = []  # refused, or cancelled before they were sent
         self._next_look = 0.0
         self._next_cancel = 0.0
 
@@ -67,13 +70,11 @@ class SlurmPool:
     def adopt(self) -> set[int]:
         """Take over the jobs that an earlier process has left on the cluster."""
         self._outbox.withdraw_unconfirmed()
+        self._jobs = {}
+        for number, seen in jobs_alive(self._book).items():
+            self._jobs[number] = job = _Job(number=number, id=seen.id)
+            self._see(job, seen, time.monotonic())
         ids = self._book.last_ids
-        found = read_queue(ids.values())
-        self._jobs = {
-            number: _Job(number=number, id=id, seen=job)
-            for number, id in ids.items()
-            if (job := found.get(id)) is not None and (job.is_passing or not job.is_over)
-        }
         self._book.ended(*(ids[number] for number in sorted(ids.keys() - self._jobs.keys())))
         return set(self._jobs)
 
@@ -140,8 +141,11 @@ class SlurmPool:
     def _send(self) -> None:
         for ids in self._outbox.send():
             for number, id in ids.items():
-                self._jobs[number] = _Job(number=number, id=id)
+                self._jobs[number] = _Job(number=number, id=id, waited_at=time.monotonic())
             self._next_look = 0.0
+        for number, why in self._outbox.take_refusals().items():
+            self._to_cancel.discard(number)
+            self._dropped.append(Ended(number=number, exit_code=1, refusal=why))
 
     def _cancel(self) -> None:
         """Cancel what is to be; again where the cluster gave no answer, or has requeued a job."""
@@ -165,7 +169,7 @@ class SlurmPool:
         if not self._jobs or now < self._next_look:
             return ended
         try:
-            found = read_queue([job.id for job in self._jobs.values()])
+            found = read_queue([job.id for job in self._jobs.values()], users=self._book.users)
         except QueueUnavailable:  # for now
             self._next_look = time.monotonic() + _UNAVAILABLE_SECONDS
             return ended
@@ -173,17 +177,22 @@ class SlurmPool:
         least, most = _LOOK_SECONDS
         self._next_look = time.monotonic() + min(max(_LOOK_FACTOR * took, least), most)
         for job in list(self._jobs.values()):
-            job.seen = found.get(job.id)
-            if job.seen is not None and job.seen.is_waiting:
-                job.is_told_to_leave = False
+            self._see(job, found.get(job.id), now)
             if self._is_surely_over(job, now):
-                is_cancelled = job.seen is None and job.number in self._to_cancel
-                end = _cancelled(job.number) if is_cancelled else _end_of(job, self._folder)
+                end = _end_of(job, self._folder)
+                if job.seen is None and (job.number in self._to_cancel or _never_ran(job)):
+                    end = _cancelled(job.number)
                 del self._jobs[job.number]
                 self._to_cancel.discard(job.number)
                 self._book.ended(job.id)
                 ended.append(end)
         return ended
+
+    def _see(self, job: _Job, seen: QueuedJob | None, now: float) -> None:
+        job.seen = seen
+        if seen is not None:
+            job.waited_at = now if seen.is_waiting else None
+            job.is_told_to_leave = job.is_told_to_leave and not seen.is_waiting
 
     def _is_surely_over(self, job: _Job, now: float) -> bool:
         """Return whether a job that seems to be over has seemed so for long enough.
@@ -205,10 +214,7 @@ class SlurmPool:
 
 def jobs_at_work(book: Path) -> set[int]:
     """Return the numbers of the runs whose jobs wait or run on the cluster, as `book` tells."""
-    ids = JobBook(book).last_ids
-    found = read_queue(ids.values())
-    jobs = ((number, found.get(id)) for number, id in ids.items())
-    return {number for number, job in jobs if job and (job.is_passing or not job.is_over)}
+    return set(jobs_alive(JobBook(book)))
 
 
 def cancel_jobs(ids: Sequence[str]) -> bool:
@@ -223,6 +229,15 @@ def cancel_jobs(ids: Sequence[str]) -> bool:
         except QueueUnavailable:
             is_heard = False
     return is_heard
+
+
+def _never_ran(job: _Job) -> bool:
+    """Return whether a job is gone from the queue in which it waited a moment before.
+
+    Slurm keeps no trace of a task that somebody cancels while its array waits.
+    """
+    waited, gone = job.waited_at, job.over_since
+    return waited is not None and gone is not None and gone - waited <= _KNOWN_SECONDS
 
 
 def _cancelled(number: int) -> Ended:

@@ -8,18 +8,23 @@ import subprocess
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from runner.errors import RunError
+from runner.sweeps.slurm.commands import plain_environment
 from runner.sweeps.slurm.reasons import ENDED, ENDED_BY, text_of
 
 TIMEOUT_SECONDS = 30.0
+PASSING_SECONDS = 30.0  # after its end Slurm has put a job back into the queue, or will not
 SACCT_SECONDS = 60.0  # so long a sacct that does not answer is left alone
 _MOST_JOBS_NAMED = 200  # of one squeue call
 _MOST_JOBS_OF_SACCT = 2000  # a command line has an end
 
 # The widths are given since older Slurms cut a field without one; no text of a user is among them.
-_FIELDS = "JobArrayID:64|,State:32|,Reason:160|,exit_code:16|,RestartCnt:12|,NodeList:200|"
-_SACCT_FIELDS = "jobid,state,exitcode,nodelist,reason"
+_FIELDS = (
+    "JobArrayID:64|,State:32|,Reason:160|,exit_code:16|,RestartCnt:12|,NodeList:200|,EndTime:24|"
+)
+_SACCT_FIELDS = "jobid,state,exitcode,nodelist,reason,end"
 _FINAL = frozenset(ENDED)
 _AT_WORK = frozenset({"RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING", "RESIZING"})
 _PASSING = frozenset({"NODE_FAIL", "PREEMPTED", "BOOT_FAIL"})
@@ -46,6 +51,12 @@ class QueuedJob:
     exit_code: int | None = None  # of a job that is over; None where it had none of its own
     signal: int | None = None  # which ended it
     restarts: int = 0
+    ended_at: float | None = None  # seconds since the epoch; None also where it is not known
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it waits, is at work, or may be put back into the queue."""
+        return not self.is_over or self.is_passing
 
     @property
     def is_waiting(self) -> bool:
@@ -60,19 +71,23 @@ class QueuedJob:
         """Whether the state is a final one; where `is_passing`, ask again before believing it.
 
         Slurm shows NODE_FAIL and PREEMPTED for some seconds before a requeued job is PENDING. Such
-        a job is over when it `is_passing` in every answer for about 30 s. The same goes for an id
-        that is absent from an answer: a task cancelled while its array waited leaves no trace.
+        a job is over when it `is_passing` no more. The same doubt is due for 30 s to an id that is
+        absent from an answer: a task cancelled while its array waited leaves no trace.
         """
         return self.state in _FINAL
 
     @property
     def is_passing(self) -> bool:
-        """Whether Slurm may yet put the job, shown as ended, back into the queue."""
-        return self.state in _PASSING
+        """Whether Slurm may yet put the job, shown as ended, back into the queue.
+
+        It does so at once or not at all; sacct shows how such a job ended for ever.
+        """
+        is_recent = self.ended_at is None or time.time() - self.ended_at < PASSING_SECONDS
+        return self.state in _PASSING and is_recent
 
 
-def read_queue(ids: Collection[str], *, user: int | None = None) -> dict[str, QueuedJob]:
-    """Return what Slurm knows of these jobs and array tasks of one user (an id; default: mine).
+def read_queue(ids: Collection[str], *, users: Collection[int] = ()) -> dict[str, QueuedJob]:
+    """Return what Slurm knows of these jobs and array tasks of `users` (ids; none: mine alone).
 
     One call of squeue, and one of sacct for what squeue has forgotten (after MinJobAge, 5 minutes
     by default). An id that neither knows is absent, as is one that sacct alone knows and believes
@@ -82,11 +97,11 @@ def read_queue(ids: Collection[str], *, user: int | None = None) -> dict[str, Qu
     if not ids:
         return {}
     wanted = set(ids)
-    user = os.getuid() if user is None else user
-    found = {job.id: job for job in _squeue(wanted, user) if job.id in wanted}
+    users = sorted(set(users or [os.getuid()]))
+    found = {job.id: job for job in _squeue(wanted, users) if job.id in wanted}
     missing = wanted - found.keys()
     if missing:
-        old = (job for job in _sacct(missing, user) if job.id in missing and job.is_over)
+        old = (job for job in _sacct(missing, users) if job.id in missing and job.is_over)
         found |= {job.id: job for job in old}
     return found
 
@@ -122,7 +137,7 @@ def run_slurm(command: Sequence[str], *, seconds: float = TIMEOUT_SECONDS) -> st
     try:
         done = subprocess.run(
             command,
-            env=_plain_environment(),
+            env=plain_environment(),
             start_new_session=True,  # Ctrl-C is not for it
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -146,17 +161,10 @@ def run_slurm(command: Sequence[str], *, seconds: float = TIMEOUT_SECONDS) -> st
     return done.stdout
 
 
-def _plain_environment() -> dict[str, str]:
-    """Return the environment without what users set to have squeue show less or otherwise."""
-    own = ("SQUEUE_", "SACCT_", "SCANCEL_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(own)}
-    return {**kept, "LC_ALL": "C", "SLURM_BITSTR_LEN": "0"}
-
-
-def _squeue(ids: Collection[str], user: int) -> Iterator[QueuedJob]:
+def _squeue(ids: Collection[str], users: Collection[int]) -> Iterator[QueuedJob]:
     command = ["squeue", "--all", "--noheader", "--array", "--states=all", f"--Format={_FIELDS}"]
     try:
-        printed = run_slurm([*command, *_selection(ids, user)])
+        printed = run_slurm([*command, *_selection(ids, users)])
     except QueueUnavailable as error:
         if "Invalid job id" not in str(error):  # the one job that was asked for is gone
             raise
@@ -164,35 +172,44 @@ def _squeue(ids: Collection[str], user: int) -> Iterator[QueuedJob]:
     for line in printed.splitlines():
         fields = [field.strip() for field in line.split("|")]
         if len(fields) >= 6:  # others are headings, of several clusters
-            yield from _jobs(fields[0], fields[1], fields[2], fields[5], fields[3], fields[4])
+            yield from _jobs(
+                *(fields[0], fields[1], fields[2], fields[5], fields[3]),
+                end=(fields[6:] or [""])[0],
+                restarts=fields[4],
+            )
 
 
-def _selection(ids: Collection[str], user: int) -> list[str]:
+def _selection(ids: Collection[str], users: Collection[int]) -> list[str]:
     """Return the options that keep the answer small: the controller sends what they leave."""
     bases = sorted({base_of(id) for id in ids})
     options = []
-    if len(bases) > 1 and _is_known(user):
-        options.append(f"--user={user}")
+    if len(bases) > 1 and _are_known(users):
+        options.append(f"--user={_comma(users)}")
     if len(bases) <= _MOST_JOBS_NAMED:
         options.append(f"--jobs={','.join(bases)}")
     return options
 
 
-def _is_known(user: int) -> bool:
+def _comma(users: Collection[int]) -> str:
+    return ",".join(str(user) for user in users)
+
+
+def _are_known(users: Collection[int]) -> bool:
     try:
-        pwd.getpwuid(user)
+        for user in users:
+            pwd.getpwuid(user)
     except KeyError:  # in a container; squeue would print nothing and not fail
         return False
     return True
 
 
-def _sacct(ids: Collection[str], user: int) -> Iterator[QueuedJob]:
+def _sacct(ids: Collection[str], users: Collection[int]) -> Iterator[QueuedJob]:
     """Yield what the accounting knows; nothing where there is none."""
     global _sacct_silent_until
     if time.monotonic() < _sacct_silent_until:
         return
     bases = sorted({base_of(id) for id in ids})
-    who = [f"--user={user}"] if _is_known(user) else ["--allusers"]
+    who = [f"--user={_comma(users)}"] if _are_known(users) else ["--allusers"]
     command = ["sacct", "-X", "-n", "-P", f"--format={_SACCT_FIELDS}", *who]
     for start in range(0, len(bases), _MOST_JOBS_OF_SACCT):
         part = bases[start : start + _MOST_JOBS_OF_SACCT]
@@ -204,11 +221,14 @@ def _sacct(ids: Collection[str], user: int) -> Iterator[QueuedJob]:
         for line in printed.splitlines():
             fields = [field.strip() for field in line.split("|")]
             if len(fields) >= 5:
-                yield from _jobs(fields[0], fields[1], fields[4], fields[3], fields[2])
+                yield from _jobs(
+                    *(fields[0], fields[1], fields[4], fields[3], fields[2]),
+                    end=(fields[5:] or [""])[0],
+                )
 
 
 def _jobs(
-    id: str, state: str, reason: str, nodes: str, code: str, restarts: str = ""
+    id: str, state: str, reason: str, nodes: str, code: str, *, end: str, restarts: str = ""
 ) -> Iterator[QueuedJob]:
     """Yield the jobs of one line; several where Slurm has not taken an array apart: "7_[0-3]"."""
     word = (state.split() or [""])[0].rstrip("+").upper()  # "CANCELLED by 1000"
@@ -222,6 +242,7 @@ def _jobs(
             exit_code=exit_code,
             signal=ended_by,
             restarts=int(restarts) if restarts.isdecimal() else 0,
+            ended_at=_seconds_of(end) if word in _FINAL else None,  # else the end that is planned
         )
 
 
@@ -251,6 +272,14 @@ def _exit_of(code: str, state: str) -> tuple[int | None, int | None]:
         exit_code, number = status >> 8 & 0xFF, status & 0x7F
     has_code = not number and (exit_code or state == "COMPLETED")
     return (exit_code if has_code else None), (number if number in _signals() else None)
+
+
+def _seconds_of(time: str) -> float | None:
+    """Return a time as Slurm writes it, the clock of this place, in seconds since the epoch."""
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except ValueError:  # "N/A", "Unknown"
+        return None
 
 
 def _signals() -> frozenset[int]:

@@ -12,10 +12,13 @@ from runner.config.cluster import SlurmOptions, gpus_in
 from runner.config.options import HardwareOptions
 from runner.errors import ConfigError
 from runner.sweeps.slurm.cluster import time_limit_minutes
+from runner.sweeps.slurm.commands import default_of_user
 
 WARNING_SECONDS = 120
 # Asked for where a partition has no limit: submitit must be told one, and jobs run until they end.
 _ENDLESS_MINUTES = 365 * 24 * 60
+# Where a job goes, and at whose cost, a user may have set for all: SBATCH_PARTITION, ...
+_PLACE = ("partition", "account", "qos", "constraint")
 _GPU_OPTIONS = ("gpus", "gpus-per-task", "gres")  # of sbatch: with one of them none is added
 
 Option = str | int | float | bool
@@ -52,17 +55,16 @@ class Resources:
     def parameters(self, *, warning_seconds: float = WARNING_SECONDS) -> dict[str, Any]:
         """Return the parameters for submitit's SlurmExecutor.
 
-        So many seconds before its time limit the job is warned, at most half of its time. Raises
+        So many seconds before its time limit the job is warned, at most half of its time. Where it
+        goes is, if it does not say, what the user's SBATCH_PARTITION and the like say. Raises
         RunError if the cluster, which knows the limits of its partitions, cannot be asked.
         """
-        minutes = self.time_minutes or time_limit_minutes(self.partition) or _ENDLESS_MINUTES
+        place = {name: getattr(self, name) or default_of_user(name) for name in _PLACE}
+        minutes = self.time_minutes or time_limit_minutes(place["partition"]) or _ENDLESS_MINUTES
         asked = {
             "gpus_per_node": self.gpus_per_node,
             "mem": None if self.memory_gb is None else f"{round(self.memory_gb * 1024)}M",
-            "partition": self.partition,
-            "account": self.account,
-            "qos": self.qos,
-            "constraint": self.constraint,
+            **place,
             "setup": list(self.setup) or None,
         }
         return {
@@ -72,7 +74,8 @@ class Resources:
             "time": minutes,
             **{name: value for name, value in asked.items() if value is not None},
             "signal_delay_s": int(min(warning_seconds, 30 * minutes)),
-            "wckey": None,  # submitit's own default is refused where none are in use
+            # submitit's own default is refused where none are in use
+            "wckey": default_of_user("wckey"),
             "stderr_to_stdout": True,
             "additional_parameters": self._further_options(),
             # Since Slurm 22.05 srun does not inherit the CPUs of a task.
@@ -86,6 +89,9 @@ class Resources:
 
     def _further_options(self) -> dict[str, Option]:
         options = dict(self.sbatch)
+        reservation = default_of_user("reservation")
+        if reservation is not None:
+            options.setdefault("reservation", reservation)
         return options if "no-requeue" in options else {"requeue": True, **options}
 
 

@@ -4,7 +4,7 @@ A run whose job waits, also again after the loss of a node, is queued whatever i
 whose job is gone runs no more.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,13 +26,13 @@ class Standing:
 
     ids: Mapping[int, str]  # the last job of each run that is not known to have ended
     jobs: Mapping[str, QueuedJob] = field(default_factory=dict)  # of those Slurm knows, by their id
-    unconfirmed: Sequence[str] = ()  # names under which more jobs may be there
+    unconfirmed: Collection[str] = ()  # names under which more jobs may be there
     problem: str | None = None
 
     @property
     def num_alive(self) -> int:
         """How many of the jobs are at work or wait."""
-        return sum(not job.is_over for job in self.jobs.values())
+        return sum(job.is_alive for job in self.jobs.values())
 
     def seen(self, rows: Iterable[RunRow]) -> list[RunRow]:
         """Return the rows with their jobs, and with the states that follow from these."""
@@ -56,14 +56,26 @@ def standing_of(book: Path, numbers: Iterable[int] | None = None) -> Standing | 
     """Ask Slurm for the jobs in the book at `book`, or for some runs'; None if there is no book."""
     if not book.is_file():
         return None
-    ids, unconfirmed = JobBook(book).last_ids, JobBook(book).unconfirmed
+    written = JobBook(book)
+    ids, unconfirmed = written.last_ids, written.unconfirmed
     if numbers is not None:
         ids = {number: ids[number] for number in numbers if number in ids}
     try:
-        jobs = read_queue(ids.values(), user=book.stat().st_uid)  # of whoever started the sweep
+        jobs = read_queue(ids.values(), users=written.users)
     except RunError as error:
         return Standing(ids=ids, unconfirmed=unconfirmed, problem=str(error))
     return Standing(ids=ids, jobs=jobs, unconfirmed=unconfirmed)
+
+
+def jobs_alive(book: JobBook) -> dict[int, QueuedJob]:
+    """Return the jobs that wait or are at work, or may come back, by their runs.
+
+    Raises RunError where Slurm cannot be asked.
+    """
+    ids = book.last_ids
+    found = read_queue(ids.values(), users=book.users)
+    jobs = ((number, found.get(id)) for number, id in ids.items())
+    return {number: job for number, job in jobs if job is not None and job.is_alive}
 
 
 def book_of(path: Path) -> tuple[Path, int | None]:

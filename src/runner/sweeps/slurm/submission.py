@@ -1,12 +1,10 @@
 """Hand a group of jobs over to the cluster, with submitit: one as a job, several as an array."""
 
-import os
-import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, redirect_stderr
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, TypeVar
 
 from runner.errors import RunError
 from runner.runtime.signals import held_back_from_children
+from runner.sweeps.slurm.commands import submitting
 from runner.sweeps.slurm.queue import QueueUnavailable
 from runner.sweeps.slurm.work import SlurmWork
 
@@ -21,8 +20,6 @@ T = TypeVar("T")
 
 ENDLESS = 10**6  # time-outs after which submitit lets a job come back; runner has limits of its own
 
-# Of the allocation in which the submitting process may run itself: they are not the jobs'.
-_OF_ALLOCATIONS = re.compile(r"S(LURM|BATCH|RUN)_(?!CONF$)")
 _TOO_MANY = (
     *("job submit limit", "SubmitJob", "MaxJobCount", "controller table is full"),
     *("Resource temporarily unavailable", "temporarily unable to accept job"),
@@ -70,7 +67,7 @@ class Submission:
                 folder=self.folder, max_num_timeout=ENDLESS, python=self.python
             )
             executor.update_parameters(job_name=self.name, **self.parameters)
-            with _outside_of_allocations(), redirect_stderr(StringIO()):  # told by the error
+            with submitting(), redirect_stderr(StringIO()):  # told by the error
                 jobs = _interruptible(lambda: executor.submit_array(works))
         except (FailedJobError, FailedSubmissionError, RuntimeError, OSError) as error:
             raise _refusal(error) from error
@@ -93,16 +90,6 @@ def _interruptible(call: Callable[[], T]) -> T:
 
     threading.Thread(target=work, daemon=True).start()
     return done.result()
-
-
-@contextmanager
-def _outside_of_allocations() -> Iterator[None]:
-    """Submit as a login shell would."""
-    inside = {key: os.environ.pop(key) for key in list(os.environ) if _OF_ALLOCATIONS.match(key)}
-    try:
-        yield
-    finally:
-        os.environ.update(inside)
 
 
 def _refusal(error: Exception) -> RunError:

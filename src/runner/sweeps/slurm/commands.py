@@ -1,0 +1,31 @@
+"""How Slurm's commands are called: in an environment that changes nothing about them."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Of the allocation in which this process may run, and what users set to have a command ask for or
+# show something else: a job's config says what it asks for. The cluster, and who one is, stay.
+_CHANGES = re.compile(r"(SLURM_(?!CONF$|JWT$)|(SBATCH|SRUN|SQUEUE|SACCT|SCANCEL|SINFO|SCONTROL)_)")
+
+
+def plain_environment() -> dict[str, str]:
+    """Return the environment for a command whose answer is read."""
+    kept = {key: value for key, value in os.environ.items() if not _CHANGES.match(key)}
+    return {**kept, "LC_ALL": "C", "SLURM_BITSTR_LEN": "0"}
+
+
+@contextmanager
+def submitting() -> Iterator[None]:
+    """Let jobs be submitted as a login shell would: a job gets the environment of its submitter."""
+    changes = {key: os.environ.pop(key) for key in list(os.environ) if _CHANGES.match(key)}
+    try:
+        yield
+    finally:
+        os.environ.update(changes)
+
+
+def default_of_user(option: str) -> str | None:
+    """Return what the user wants of all jobs that do not say otherwise: SBATCH_PARTITION, ..."""
+    return os.environ.get(f"SBATCH_{option.upper()}") or None
