@@ -18,7 +18,7 @@ from runner.run.session import JobDescription, Session, open_session
 from runner.run.status import Status, read_status, write_status
 from runner.runtime.signals import StopRequests
 from runner.sweeps.directory import SweepDirectory
-from runner.sweeps.drive import Drive, Watcher
+from runner.sweeps.drive import Drive, JobsLeft, Watcher
 from runner.sweeps.ledger import Combination, Ledger, PlannedRun
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.pool import Ended
@@ -210,10 +210,7 @@ def linger(session: Session, count: int) -> None:
 def test_a_run_whose_machine_is_gone_is_taken_over(tmp_path: Path) -> None:
     sweep, ear = drive(tmp_path, [complete])
     sweep.patience_seconds = 0.3
-    directory = SweepDirectory(tmp_path).job(0)
-    write_status(directory.status, Status(state="running", step=3, jobs=1))
-    holder = {"host": "gone", "token": "x", "beat": 5, "pid": 1, "slurm_job": None}
-    write_json_atomically(directory.lease, {**holder, "slurm_restarts": "0", "started": "1"})
+    directory = lose(tmp_path)
     taken = partial(take_over, directory.lease)
     sweep.work_of = lambda run: partial(job_after, taken, directory.path)
     sweep.run(StopRequests())
@@ -257,6 +254,60 @@ def test_a_job_elsewhere_that_lives_is_not_written_off(tmp_path: Path) -> None:
     is_over.set()
     thread.join()
     assert lease.exists() and ear.ends[0][1].state == "running"
+
+
+class OutlivingPool(ForkingPool):
+    """Its jobs are left alone; this one begins none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.submitted: list[int] = []
+
+    @property
+    def outlives(self) -> bool:
+        return True
+
+    def submit(self, number: int, work: Callable[[], int], **_: object) -> None:  # type: ignore[override]
+        self.submitted.append(number)
+
+
+def lose(path: Path) -> RunDirectory:
+    """Leave a run as a machine does that is gone."""
+    directory = SweepDirectory(path).job(0)
+    write_status(directory.status, Status(state="running", step=3, jobs=1))
+    holder = {"host": "gone", "token": "x", "beat": 5, "pid": 1, "slurm_job": None}
+    write_json_atomically(directory.lease, {**holder, "slurm_restarts": "0", "started": "1"})
+    return directory
+
+
+def test_who_does_not_watch_still_submits_what_a_lost_machine_had(tmp_path: Path) -> None:
+    sweep, ear = drive(tmp_path, [complete, complete])
+    sweep.pool, sweep.watches, sweep.patience_seconds = OutlivingPool(), False, 1.5
+    lose(tmp_path)
+    with pytest.raises(JobsLeft) as left:
+        sweep.run(StopRequests())
+    assert sweep.pool.submitted == ear.starts == [1, 0]
+    assert left.value.numbers == (0, 1)
+
+
+def test_who_does_not_watch_leaves_a_run_that_is_at_work_elsewhere(tmp_path: Path) -> None:
+    sweep, _ = drive(tmp_path, [complete, complete])
+    sweep.pool, sweep.watches = OutlivingPool(), False
+    lease, is_over = lose(tmp_path).lease, threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(0.2):
+            holder = json.loads(lease.read_text())
+            write_json_atomically(lease, {**holder, "beat": holder["beat"] + 1})
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    began = time.monotonic()
+    with pytest.raises(JobsLeft) as left:
+        sweep.run(StopRequests())
+    is_over.set()
+    thread.join()
+    assert left.value.numbers == (1,) and time.monotonic() - began < 20
 
 
 def take_over(lease: Path) -> None:

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from runner.cli.check import check_config
 from runner.cli.feeding import RunFeeding
 from runner.cli.sweeps.asking import asks_to_cancel
+from runner.cli.sweeps.console import waiting_in_words
 from runner.cli.sweeps.launcher_node import changed_launcher, is_of_cluster
 from runner.config.frozen import from_frozen, with_layout
 from runner.config.options import SweepOptions
@@ -39,6 +40,7 @@ from runner.training.callbacks.console_view import short
 LENGTHS = tuple(key.rpartition(".")[2] for key in LENGTH_KEYS)
 _HERE = {"_target_": "hydra_plugins.runner_launchers.LocalLauncher"}
 _GOOD = (Outcome.COMPLETED, Outcome.PRUNED)
+_VERBS = {"failed": "", "cancelled": "was ", "preempted": "was "}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +245,12 @@ class _Console(Watcher):
     def look(self, at_work: Sequence[JobAtWork], waiting: int) -> None:  # noqa: ARG002
         for job in at_work:
             where = job.whereabouts
-            place = f"waits: {where.text}" if where.is_waiting else f"on {where.text}"
+            if where.is_waiting:
+                place = f"waits: {waiting_in_words(where.text)}"
+            elif where.text:
+                place = f"on {where.text}"
+            else:  # Slurm names no node, of a job that leaves
+                continue
             if place != self._place:
                 self._place = place
                 self._say(f"the job {place}")
@@ -270,7 +277,8 @@ class _Console(Watcher):
         if outcome not in _GOOD:
             why = f": {status.error.splitlines()[0]}" if status.error else ""
             log = log_of(self._directory.path)
-            raise RunError(f"the run {status.state}{why}{f'; more in {log}' if log else ''}")
+            more = f"; more in {log}" if log and status.state in ("failed", "lost") else ""
+            raise RunError(f"the run {_VERBS.get(status.state, 'is ')}{status.state}{why}{more}")
         self._say(f"{outcome} score={short(status.score)}")
         return status.score
 

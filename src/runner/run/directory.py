@@ -89,6 +89,10 @@ class RunDirectory:
         return self.path / "slurm"
 
     @property
+    def slurm_ends(self) -> Path:
+        return self.logs / "slurm_ends.txt"  # starts of jobs that Slurm did not end: "JOB RESTART"
+
+    @property
     def slurm_lease(self) -> Path:
         return self.slurm_folder / "lease.json"  # of the process that watches the job
 

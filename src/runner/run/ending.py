@@ -1,8 +1,8 @@
 """Write down how a run stands whose job could not do it, or did not know.
 
-Each that ends a run returns whether it was written: not if a process is at work on the run by now. One on another
-machine is believed dead when its heartbeat has stood still for `patience_seconds`, or at once if it
-still stands at `silent`, the beat at which the caller has seen it stand for that long.
+Each that ends a run returns whether that was written: not if a process is at work on it by now. One
+on another machine is believed dead when its heartbeat has stood still for `patience_seconds`, or at
+once if it still stands at `silent`, the beat at which the caller has seen it stand for that long.
 """
 
 import logging

@@ -122,16 +122,25 @@ class Drive:
                 self._leave()
                 raise Interrupted(stop.received)
             self._fill()
-            for ended in self.pool.poll(POLL_SECONDS if self.watches else 0.0):
+            may_leave = self._may_leave()
+            for ended in self.pool.poll(0.0 if may_leave else POLL_SECONDS):
                 self._take_in(ended, may_try_again=True)
             self._write_down()
             self._look()
-            if not self.watches:
+            if may_leave and self._may_leave():
                 raise self._left()
 
     def _is_done(self) -> bool:
         are_over = not self._at_work and not self._again and not self._unwritten
         return are_over and self.source.is_exhausted
+
+    def _may_leave(self) -> bool:
+        """Return whether nobody is to watch, and it is known of each run whether it has a job."""
+        are_known = all(
+            progress.pulse.is_felt or not self.pool.has_room(_slots(progress.run))
+            for progress in self._again
+        )
+        return not self.watches and are_known and not self._unwritten
 
     def _fill(self) -> None:
         """Start jobs while there is room."""

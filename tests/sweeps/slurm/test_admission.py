@@ -8,7 +8,10 @@ from runner.errors import ConfigError, RunError
 from runner.sweeps.ledger import Combination
 from runner.sweeps.slurm.admission import check_admission, refusal_of
 from runner.sweeps.slurm.commands import submitting
+from runner.sweeps.slurm.queue import QueueUnavailable
 from runner.sweeps.slurm.resources import Resources
+from runner.sweeps.slurm.submission import QueueFullError, Submission
+from runner.sweeps.slurm.work import SlurmWork
 from tests.sweeps.slurm.commands import say
 
 NO_GPU = "hardware.device=auto asks for no GPU: hardware=cuda does"
@@ -82,6 +85,31 @@ def test_a_cluster_that_does_not_answer_refuses_nothing(tools: Path) -> None:
     say(tools, "sbatch", "echo 'sbatch: error: Unable to contact slurm controller' >&2; exit 1")
     with pytest.raises(RunError, match="the cluster does not answer"):
         refusal_of(Resources())
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Batch job submission failed: Resource temporarily unavailable", QueueFullError),
+        ("Slurm temporarily unable to accept job, sleeping and retrying", QueueFullError),
+        ("Job violates accounting/QOS policy (job submit limit, ...)", QueueFullError),
+        ("Unable to contact slurm controller (connect failure)", QueueUnavailable),
+        ("Socket timed out on send/recv operation", QueueUnavailable),
+        ("Unable to establish configuration source: process configuration", QueueUnavailable),
+    ],
+)
+def test_the_check_and_the_submission_take_the_words_of_sbatch_alike(
+    tools: Path, words: str, kind: type[RunError]
+) -> None:
+    say(tools, "srun")
+    say(tools, "sbatch", f"echo 'sbatch: error: {words}' >&2; exit 1")
+    with pytest.raises(RunError, match="takes no more jobs now|does not answer") as caught:
+        refusal_of(Resources())
+    assert ("takes no more" in str(caught.value)) == (kind is QueueFullError)
+    submission = Submission(folder=tools, name="x", parameters={})
+    work = SlurmWork(work=b"", path=(), log=tools / "log", run=None, retries=1)
+    with pytest.raises(kind):
+        submission.submit([work])
 
 
 def test_each_kind_of_resources_is_asked_for_once(tools: Path) -> None:

@@ -50,7 +50,8 @@ def shown(state: str, *, restarts: int = 2, **fields: str) -> str:
         (shown("COMPLETING", run_time="1-00:00:00", limit="23:59:59"), Intent.END),
         (shown("COMPLETING", run_time="9-00:00:00", limit="UNLIMITED"), Intent.CANCEL),
         (shown("TIMEOUT"), Intent.END),
-        (shown("COMPLETING", preempted="2026-01-01T00:00:00"), Intent.END),
+        (shown("COMPLETING", preempted="2026-01-01T00:00:00"), Intent.TAKE),
+        (shown("NODE_FAIL"), Intent.TAKE),
     ],
 )
 def test_the_intent_of_slurm_is_seen(text: str, intent: Intent) -> None:
@@ -85,11 +86,21 @@ def provenance(*jobs: tuple[str, int, int | None]) -> dict[str, Any]:
     ],
 )
 def test_starts_that_gain_no_step_are_counted(jobs: Any, step: int | None, starts: int) -> None:
-    assert fruitless_starts(provenance(*jobs), JOB, step=step) == starts
+    assert fruitless_starts(provenance(*jobs), JOB, ended=(0, 1), step=step) == starts
+
+
+def test_starts_that_slurm_took_are_not_counted() -> None:
+    """Six preemptions before the first checkpoint, and then a fault: that is the first one."""
+    job = JobOfCluster(id="7", raw_id="7", restart=6)
+    begun = provenance(*(("7", restart, 0) for restart in range(7)))
+    assert fruitless_starts(begun, job, ended=()) == 1
+    assert fruitless_starts(begun, job, ended=(0, 4, 6)) == 3
+    gained = provenance(("7", 0, 0), ("7", 1, 10), ("7", 6, 10))
+    assert fruitless_starts(gained, job, ended=(0, 1)) == 2
 
 
 def test_a_run_that_has_no_job_yet_has_gained_nothing() -> None:
-    assert fruitless_starts(None, JOB) == 3
+    assert fruitless_starts(None, JOB, ended=(0, 1)) == 3
 
 
 def test_faults_of_nodes_are_told_from_faults_of_people() -> None:

@@ -76,6 +76,11 @@ class Task:
     def stands(self, state: str, **facts: Any) -> None:
         write_status(self.run.status, Status(state=state, **facts))
 
+    def has_ended(self, *restarts: int) -> None:
+        """Let these starts have ended by themselves, and not by Slurm."""
+        self.run.logs.mkdir(parents=True, exist_ok=True)
+        self.run.slurm_ends.write_text("".join(f"7 {restart}\n" for restart in restarts))
+
 
 @pytest.fixture
 def task(tmp_path: Path) -> Task:
@@ -189,12 +194,25 @@ def test_a_job_whose_starts_gain_no_step_is_given_up(task: Task) -> None:
         for restart, step in enumerate((0, 10, 10))
     ]
     task.run.provenance.write_text(json.dumps({"format_version": 1, "jobs": jobs}))
+    task.has_ended(0, 1)
     assert task.end(stopped_by(signal.SIGUSR2), restart=2, retries=2)[0] == 0
     assert task.end(stopped_by(signal.SIGUSR2), restart=2, retries=1)[0] != 0
     assert task.status is not None and task.status.state == "failed"
     assert "2 starts of Slurm job 7 in a row gained no step" in (task.status.error or "")
     task.stands("preempted", step=11)
     assert task.end(stopped_by(signal.SIGUSR2), restart=2, retries=1)[0] == 0
+
+
+def test_starts_that_slurm_took_leave_a_job_all_its_retries(task: Task) -> None:
+    taken = "JobId=7 JobState=PREEMPTED Restarts={0}"
+    for restart in range(3):
+        task.scontrol.says("show job 7", taken.format(restart))
+        assert task.end(stopped_by(signal.SIGTERM), restart=restart, retries=0)[0] == 0
+    task.scontrol.says("show job 7", RUNNING.replace("Restarts=0", "Restarts=3"))
+    assert task.end(stopped_by(signal.SIGUSR2), restart=3, retries=1)[0] == 0
+    assert task.end(stopped_by(signal.SIGUSR2), restart=3, retries=1)[0] == 0, "it is the same one"
+    task.scontrol.says("show job 7", RUNNING.replace("Restarts=0", "Restarts=4"))
+    assert task.end(stopped_by(signal.SIGUSR2), restart=4, retries=1)[0] != 0
 
 
 @pytest.mark.parametrize("state", ["completed", "pruned"])
@@ -241,6 +259,23 @@ def test_a_fault_that_may_pass_brings_the_job_back_without_the_node(task: Task) 
     assert task.status == Status(state="preempted", step=4)
 
 
+def test_a_job_that_slurm_ends_as_it_requeues_it_has_said_so_before(task: Task) -> None:
+    task.stands("failed", error="RuntimeError: CUDA error: uncorrectable ECC error", step=4)
+    prompt = task.folder / "bin" / "scontrol"
+    kill = "case $1 in requeue) kill -KILL $PPID;; esac; cd "
+    prompt.write_text(prompt.read_text().replace("cd ", kill, 1))
+    assert task.end(lambda: 1)[0] == -signal.SIGKILL
+    assert task.status == Status(state="preempted", step=4)
+
+
+def test_a_fault_that_may_pass_stays_if_the_job_cannot_come_back(task: Task) -> None:
+    (task.folder / "bin" / "answers" / "requeue 7").unlink()
+    failed = Status(state="failed", error="WorkerError: rank 1 was killed", step=4)
+    write_status(task.run.status, failed)
+    assert task.end(lambda: 1)[0] == 1
+    assert task.status == failed
+
+
 @pytest.fixture
 def pickled(task: Task, monkeypatch: pytest.MonkeyPatch) -> Path:
     from submitit.helpers import DelayedSubmission
@@ -276,5 +311,6 @@ def test_a_signal_before_the_work_goes_through_submitit(
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     assert task.of(lambda: 0).checkpoint() is not None
     monkeypatch.setenv("SLURM_RESTART_COUNT", "5")
+    task.has_ended(0, 1, 2, 3, 4)
     assert task.of(lambda: 0).checkpoint() is None
     assert task.status is not None and task.status.state == "failed"

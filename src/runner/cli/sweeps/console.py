@@ -25,6 +25,7 @@ from runner.sweeps.drive import JobAtWork, JobsLeft, Watcher
 from runner.sweeps.ledger import Combination, PlannedRun
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.slurm.book import JobBook, ids_in_words
+from runner.sweeps.slurm.reasons import text_of
 from runner.sweeps.summary import RunRow, run_row
 from runner.training.callbacks.console_view import duration, short
 
@@ -46,8 +47,15 @@ _GOOD = (Outcome.COMPLETED, Outcome.PRUNED)
 class SweepConsole(Watcher):
     """Shows one start of a sweep; enter it while jobs are at work."""
 
-    def __init__(self, directory: SweepDirectory, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        directory: SweepDirectory,
+        stream: TextIO | None = None,
+        *,
+        is_of_cluster: bool = False,
+    ) -> None:
         self._directory = directory
+        self._is_of_cluster = is_of_cluster  # where jobs may wait
         self._stream = stream or sys.stderr
         self._live: Live | None = None
         self._total: int | None = None
@@ -104,10 +112,13 @@ class SweepConsole(Watcher):
             print(line, file=self._stream, flush=True)
 
     def began(self, run: PlannedRun, status: Status | None) -> None:
-        """Say that a job was started."""
+        """Say that a job was started, or sent to where it may wait."""
         if self._live is None:  # else the table shows it
             at = f" at step {status.step}" if status is not None and status.step else ""
-            self.say(f"run {run.number} began{at}: {run.label}")
+            is_at_work = status is not None and status.state == "running"
+            there = "at work" if is_at_work else "queued"
+            word = there if self._is_of_cluster else "began"
+            self.say(f"run {run.number} {word}{at}: {run.label}")
 
     def again(self, run: PlannedRun, outcome: Outcome) -> None:
         """Say that a job ended before its run did."""
@@ -193,7 +204,7 @@ class SweepConsole(Watcher):
 
     def _say_what_waits(self, at_work: Sequence[JobAtWork], waiting: int) -> None:
         """Say that jobs are queued when the reasons are others than last said, and now and then."""
-        reasons = {job.whereabouts.text for job in at_work if job.whereabouts.is_waiting}
+        reasons = set(_reasons(at_work))
         is_due = time.monotonic() > self._next_standing
         if not reasons or not (is_due or reasons - self._reasons):
             return
@@ -202,7 +213,7 @@ class SweepConsole(Watcher):
         self.say(self._standing(at_work, waiting))
 
     def _standing(self, at_work: Sequence[JobAtWork], waiting: int) -> str:
-        queued = Counter(job.whereabouts.text for job in at_work if job.whereabouts.is_waiting)
+        queued = Counter(_reasons(at_work))
         num_at_work = len(at_work) - queued.total()
         facts = [f"{self._done}{'' if self._total is None else f' of {self._total}'} done"]
         facts += [f"{self._failed} failed"] if self._failed else []
@@ -215,6 +226,19 @@ class SweepConsole(Watcher):
             left = max(0.0, seconds * (self._total - self._done) - passed)
             facts += [f"about {duration(left)} left"]
         return " · ".join(facts)
+
+
+def waiting_in_words(reason: str) -> str:
+    """Return Slurm's word for why a job waits; where it is a sentence, or none, what it means."""
+    if reason == "pending":  # its state alone
+        return "no reason given yet"
+    word = reason.partition(",")[0]
+    return (text_of(reason) if " " in word else word) or reason
+
+
+def _reasons(at_work: Sequence[JobAtWork]) -> list[str]:
+    places = (job.whereabouts for job in at_work)
+    return [waiting_in_words(place.text) for place in places if place.is_waiting]
 
 
 def _lines(rows: Sequence[tuple[RunRow, str]], width: int) -> list[str]:

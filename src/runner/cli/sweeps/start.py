@@ -93,7 +93,9 @@ def start_sweep(plan: Plan, open_jobs: Opener, *, command: Sequence[str]) -> Non
     Raises ConfigError before anything is started; RunError at the end if runs failed; Interrupted
     when it was asked to stop, after all jobs have saved.
     """
-    console, code = SweepConsole(plan.directory), code_of_process()
+    is_elsewhere = is_of_cluster(plan.record.launcher)
+    console = SweepConsole(plan.directory, is_of_cluster=is_elsewhere)
+    code = code_of_process()
     console.preview(plan.wanted, plan.actions)
     for warning in _warnings(plan, code):
         console.say(warning)

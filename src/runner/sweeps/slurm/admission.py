@@ -7,6 +7,7 @@ from runner.errors import ConfigError, RunError, did_you_mean
 from runner.sweeps.checks.blame import blame
 from runner.sweeps.ledger import Combination
 from runner.sweeps.slurm.cluster import call, has_gpus, partitions, words_of
+from runner.sweeps.slurm.commands import is_full, is_silent
 from runner.sweeps.slurm.resources import Resources, resources_of
 
 # Of submitit's parameters those that are no options of sbatch.
@@ -14,8 +15,6 @@ _NO_OPTIONS = (
     *("signal_delay_s", "stderr_to_stdout", "additional_parameters"),
     *("srun_args", "setup", "teardown", "array_parallelism"),
 )
-_FULL = ("temporarily un", "job submit limit")  # jobs wait here then, until it takes them
-_BUSY = ("contact slurm controller", "timed out", "onnection refused", "process configuration")
 # What sbatch says -> the key below hardware.slurm that it may mean.
 _KEYS = {
     "unrecognized option": "sbatch",
@@ -78,9 +77,9 @@ def refusal_of(resources: Resources) -> str | None:
     if answer.returncode == 0:
         return None
     said = words_of(answer.stderr)
-    if any(mark in said for mark in _FULL):
+    if is_full(said):  # jobs wait here then, until it takes them
         raise RunError(f"it takes no more jobs now ({said})")
-    if any(mark in said for mark in _BUSY):
+    if is_silent(said):
         raise RunError(f"the cluster does not answer ({said}): try again later")
     return f"the cluster would refuse the job: {said} ({_meant(said, resources)})"
 

@@ -26,7 +26,9 @@ def come_back(
         if run is not None:
             cancel_run(RunDirectory(run))
         return False
-    if (reason := crash_loop(job, run, retries=retries, how=how, step=step)) is not None:
+    is_taken = intent is Intent.TAKE
+    reason = None if is_taken else crash_loop(job, run, retries=retries, how=how, step=step)
+    if reason is not None:
         tell(reason)
         if run is not None:
             give_up_run(RunDirectory(run), reason)
@@ -39,16 +41,41 @@ def come_back(
 def crash_loop(
     job: JobOfCluster, run: Path | None, *, retries: int, how: str, step: int | None = None
 ) -> str | None:
-    """Return why `job` should not come back: too many starts in a row gained no step; or None."""
-    provenance = RunDirectory(run).provenance if run is not None else None
-    known = read_provenance(provenance) if provenance and provenance.exists() else None
-    starts = fruitless_starts(known, job, step=step)
+    """Return why `job` should not come back: too many starts in a row gained no step; or None.
+
+    It is for a start that Slurm did not take away, which is noted: only these count.
+    """
+    if run is None:
+        starts = job.restart + 1
+    else:
+        directory = RunDirectory(run)
+        provenance = directory.provenance
+        known = read_provenance(provenance) if provenance.exists() else None
+        starts = fruitless_starts(known, job, ended=_with_this(directory, job), step=step)
     if starts <= retries:
         return None
     return (
         f"{starts} starts of Slurm job {job.id} in a row gained no step, and the last one {how}: "
         f"it is not started again (hydra.launcher.retries={retries})"
     )
+
+
+def _with_this(directory: RunDirectory, job: JobOfCluster) -> set[int]:
+    """Note that this start of `job` has ended; return all such, by their number.
+
+    Where nothing can be noted all count, so that no job comes back for ever.
+    """
+    path, this = directory.slurm_ends, f"{job.raw_id} {job.restart}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        if this not in lines:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{this}\n")
+    except OSError:
+        return set(range(job.restart + 1))
+    pairs = (line.split() for line in (*lines, this))
+    return {int(pair[1]) for pair in pairs if len(pair) == 2 and pair[0] == job.raw_id}
 
 
 def tell(sentence: str) -> None:

@@ -9,6 +9,28 @@ from contextlib import contextmanager
 # show something else: a job's config says what it asks for. The cluster, and who one is, stay.
 _CHANGES = re.compile(r"(SLURM_(?!CONF$|JWT$)|(SBATCH|SRUN|SQUEUE|SACCT|SCANCEL|SINFO|SCONTROL)_)")
 
+# What its words mean. Full: a job of this user is not taken now; later it may be.
+_FULL = (
+    *("job submit limit", "SubmitJob", "MaxJobCount", "controller table is full"),
+    *("Resource temporarily unavailable", "temporarily un"),
+)
+# Silent: nobody knows whether it has heard.
+_SILENT = (
+    *("contact slurm controller", "timed out", "onnection refused", "Transport endpoint"),
+    *("Zero Bytes were transmitted", "Communication connection failure", "standby mode"),
+    "process configuration",
+)
+
+
+def is_full(words: str) -> bool:
+    """Return whether Slurm, which said `words`, takes no more jobs for now."""
+    return any(each in words for each in _FULL)
+
+
+def is_silent(words: str) -> bool:
+    """Return whether `words` say that Slurm gave no answer."""
+    return any(each in words for each in _SILENT)
+
 
 def plain_environment() -> dict[str, str]:
     """Return the environment for a command whose answer is read."""

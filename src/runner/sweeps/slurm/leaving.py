@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -19,7 +19,7 @@ TRIES = 4  # of scontrol: a controller may be busy, or about to be restarted
 _CALL_SECONDS = 20.0
 _PAUSE_SECONDS = 1.0
 _NOT_ENDED = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "CONFIGURING")
-_ENDED_BY_SLURM = ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL")
+_TAKEN = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL")
 # What a person did not write: the words of CUDA, and of the kernel for a disk or a network that
 # went away (EIO, ESTALE, EREMOTEIO).
 _FAULTS_OF_NODES = (
@@ -39,7 +39,8 @@ class Intent(Enum):
 
     NONE = "it runs, and nobody but itself will bring it back"
     RETURN = "it will be started again"
-    END = "it is being ended, and may be asked back"  # its time is up, or others have its node
+    END = "its time is up, and it may be asked back"
+    TAKE = "its node is taken from it, and it may be asked back"
     CANCEL = "a person has ended it"
 
 
@@ -82,7 +83,9 @@ def intent_in(shown: str, *, restart: int) -> Intent:
     limit, run = (_seconds(fields.get(key, "")) for key in ("TimeLimit", "RunTime"))
     is_time_up = limit is not None and run is not None and run >= limit
     is_preempted = fields.get("PreemptTime", "None") != "None"
-    if state in _ENDED_BY_SLURM or (state == "COMPLETING" and (is_time_up or is_preempted)):
+    if state in _TAKEN or (state == "COMPLETING" and is_preempted):
+        return Intent.TAKE
+    if state == "TIMEOUT" or (state == "COMPLETING" and is_time_up):
         return Intent.END
     return Intent.CANCEL
 
@@ -125,12 +128,17 @@ def node_of_rank(rank: int, environment: Mapping[str, str] = os.environ) -> str 
 
 
 def fruitless_starts(
-    provenance: Mapping[str, Any] | None, job: JobOfCluster, *, step: int | None = None
+    provenance: Mapping[str, Any] | None,
+    job: JobOfCluster,
+    *,
+    ended: Collection[int],
+    step: int | None = None,
 ) -> int:
     """Return how many starts of `job` in a row, this one included, brought its run no further.
 
     A run stood at `from_step` when a start began to train it (see run.json); one that ended before
-    has none. `step` is where the run stands now, if that is known to be saved.
+    has none. `step` is where the run stands now, if that is known to be saved. Of earlier starts
+    those count that are among the `ended`: Slurm took the others.
     """
     begun = [
         (entry["slurm_restart"], entry["from_step"])
@@ -140,7 +148,8 @@ def fruitless_starts(
     if step is None:
         step = begun[-1][1] if begun else 0
     gained = [restart for restart, from_step in begun if from_step < step]
-    return job.restart - max(gained, default=-1)
+    last = max(gained, default=-1)
+    return sum(restart > last for restart in {*ended, job.restart})
 
 
 def may_pass(error: str) -> bool:

@@ -12,23 +12,13 @@ from typing import Any, TypeVar
 
 from runner.errors import RunError
 from runner.runtime.signals import held_back_from_children
-from runner.sweeps.slurm.commands import submitting
+from runner.sweeps.slurm.commands import is_full, is_silent, submitting
 from runner.sweeps.slurm.queue import QueueUnavailable
 from runner.sweeps.slurm.work import SlurmWork
 
 T = TypeVar("T")
 
 ENDLESS = 10**6  # time-outs after which submitit lets a job come back; runner has limits of its own
-
-_TOO_MANY = (
-    *("job submit limit", "SubmitJob", "MaxJobCount", "controller table is full"),
-    *("Resource temporarily unavailable", "temporarily unable to accept job"),
-)
-# Nobody knows whether it has taken them.
-_NO_ANSWER = (
-    *("contact slurm controller", "timed out", "Connection refused", "Transport endpoint"),
-    *("Zero Bytes were transmitted", "Communication connection failure", "standby mode"),
-)
 
 
 class QueueFullError(RunError):
@@ -96,8 +86,8 @@ def _refusal(error: Exception) -> RunError:
     words = str(error)
     lines = [line.removeprefix("sbatch: error: ") for line in words.splitlines() if line.strip()]
     told = "; ".join(line for line in lines if "sbatch" not in line and "Traceback" not in line)
-    if any(word in words for word in _TOO_MANY):
+    if is_full(words):
         return QueueFullError(f"the cluster takes no more jobs now: {told or words}")
-    if any(word in words for word in _NO_ANSWER):
+    if is_silent(words):  # nobody knows whether it has taken them
         return QueueUnavailable(f"the cluster does not answer: {told or words}")
     return RunError(f"the cluster refused the jobs: {told or words}")

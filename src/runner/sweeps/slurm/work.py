@@ -138,10 +138,12 @@ class SlurmWork:
         error = (status.error if status is not None and status.state == "failed" else None) or ""
         if self.run is None or not may_pass(error):
             return False
-        how = f"failed by what may pass ({error})"
+        run, how = RunDirectory(self.run), f"failed by what may pass ({error})"
+        interrupt_run(run)  # before it is requeued: Slurm ends this process then
         if not come_back(job, self.run, retries=self.retries, how=how):
+            if (status := read_raw_status(run.status)) and status.state == "preempted":
+                give_up_run(run, error)
             return False
-        interrupt_run(RunDirectory(self.run))
         if is_fault_of_node(error) and (node := node_of_rank(rank_that_failed(error))) is not None:
             tell(f"from now on without {node}" if avoid_node(job, node) else f"perhaps on {node}")
         return True
@@ -215,8 +217,10 @@ def _watching_the_clock(work: SlurmWork) -> Iterator[None]:
 def _ask_back(work: SlurmWork, heard: int) -> None:
     job = JobOfCluster.from_environment()
     while numbers := os.read(heard, 64):
-        if signal.SIGTERM in numbers and intent_for(job) is Intent.END:
-            if crash_loop(job, work.run, retries=work.retries, how="reached its end") is None:
+        intent = intent_for(job) if signal.SIGTERM in numbers else Intent.NONE
+        if intent in (Intent.END, Intent.TAKE):
+            how, is_taken = "reached its end", intent is Intent.TAKE
+            if is_taken or crash_loop(job, work.run, retries=work.retries, how=how) is None:
                 requeue(job)
             return
 
