@@ -50,6 +50,8 @@ def requeue_run(directory: RunDirectory) -> None:
 
     What the status says from then on is of the new job, even if that is killed before it can write.
     """
+    if not directory.status.exists():  # nothing is to be written into a folder that is new
+        return
     with kept_free(directory.lease) as is_free:
         before = read_raw_status(directory.status)
         if is_free and before is not None and before.state in _LAST_WORDS:
