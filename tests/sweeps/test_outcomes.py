@@ -1,5 +1,7 @@
 """How jobs end, and which are tried again."""
 
+from pathlib import Path
+
 import pytest
 
 from runner.run.status import Status
@@ -92,3 +94,13 @@ def test_a_time_limit_is_told_once_with_the_keys_of_every_launcher() -> None:
 )
 def test_what_would_come_again_is_not_tried(outcome: Outcome) -> None:
     assert tries(outcome, [1, 2, 3]) == 1
+
+
+def test_of_a_job_that_died_before_its_run_the_last_words_are_told(tmp_path: Path) -> None:
+    log = tmp_path / "7_0_log.out"
+    log.write_text("loading\nmodul: command not found\n\n", encoding="utf-8")
+    said = reason_of(Outcome.ERROR, Ended(number=0, exit_code=3, log=log), Attempts())
+    assert said == f"its process ended with exit code 3 (modul: command not found): see {log}"
+    log.unlink()
+    said = reason_of(Outcome.ERROR, Ended(number=0, exit_code=3, log=log), Attempts())
+    assert said == f"its process ended with exit code 3: see {log}"

@@ -90,7 +90,7 @@ def _run_one(cfg: DictConfig, *, overrides: list[str], command: list[str]) -> fl
 def _run_on_cluster(
     cfg: DictConfig, directory: Path, *, overrides: list[str], command: list[str]
 ) -> float | None:
-    from runner.cli.cluster_run import ClusterRun
+    from runner.cli.cluster.run import ClusterRun
     from runner.cli.sweeps.plan import options_of
     from runner.config.frozen import freeze_open
 

@@ -17,7 +17,7 @@ def resume_run(directory: Path, overrides: Sequence[str], *, step: int | None = 
     """
     names_launcher = any(text.startswith(_LAUNCHER) for text in overrides)
     if step is None and (names_launcher or RunDirectory(directory).slurm.exists()):
-        from runner.cli.cluster_run import resume_there
+        from runner.cli.cluster.run import resume_there
 
         if resume_there(directory, overrides):
             return

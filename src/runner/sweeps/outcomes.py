@@ -9,6 +9,7 @@ number, too little memory.
 import signal
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from runner.errors import ConfigError
 from runner.run.status import Status
@@ -33,6 +34,7 @@ class Outcome(StrEnum):
 
 
 _PASSING = (Outcome.STOPPED, Outcome.KILLED, Outcome.HUNG)
+_LONGEST_WORDS = 200
 _MEMORY_WORDS = ("OutOfMemoryError", "MemoryError", "out of memory", "can't allocate memory")
 
 
@@ -98,7 +100,8 @@ def reason_of(outcome: Outcome, ended: Ended, attempts: Attempts) -> str:
     if ended.signal is not None:
         return f"its process was killed by {_name_of(ended.signal)}{times}"
     log = "logs/console.log" if ended.log is None else ended.log
-    return f"its process ended with exit code {ended.exit_code}{times}: see {log}"
+    words = "" if ended.log is None else _last_words(ended.log)
+    return f"its process ended with exit code {ended.exit_code}{times}{words}: see {log}"
 
 
 def _outcome_of_error(error: str) -> Outcome:
@@ -109,6 +112,16 @@ def _outcome_of_error(error: str) -> Outcome:
     if "gave no sign of life" in error or error.startswith("WorkerError"):
         return Outcome.HUNG
     return Outcome.ERROR
+
+
+def _last_words(log: Path) -> str:
+    """Return the last line of a log in parentheses, of a job that died before its run began."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return ""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f" ({last[:_LONGEST_WORDS]})" if last else ""
 
 
 def _name_of(number: int) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hydra_plugins.runner_launchers import SlurmLauncherConf
-from runner.cli.cluster_run import ClusterRun, _Console, resume_there
+from runner.cli.cluster.console import RunConsole
+from runner.cli.cluster.run import ClusterRun, resume_there
 from runner.cli.sweeps.console import SweepConsole
 from runner.config.options import SweepOptions
 from runner.errors import RunError
@@ -78,7 +79,7 @@ DOWN = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher 
 )
 def test_where_the_job_is(tmp_path: Path, where: Whereabouts, said: str) -> None:
     shown = io.StringIO()
-    _Console(RunDirectory(tmp_path), shown).look([JobAtWork(run=RUN, whereabouts=where)], 0)
+    RunConsole(RunDirectory(tmp_path), shown).look([JobAtWork(run=RUN, whereabouts=where)], 0)
     assert shown.getvalue() == said
 
 
@@ -96,7 +97,7 @@ def test_an_end_is_a_sentence(tmp_path: Path, state: str, outcome: Outcome, said
     run.console.write_text("words")
     status = Status(state=state, error="KeyError: 'bug'" if state == "failed" else None)
     write_status(run.status, status)
-    console = _Console(run, io.StringIO())
+    console = RunConsole(run, io.StringIO())
     console.ended(RUN, outcome, status)
     with pytest.raises(RunError, match=f"^{said}$"):
         console.result()

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from hydra.utils import instantiate
 
 from runner.cli.check import check_config
-from runner.cli.feeding import RunFeeding
+from runner.cli.cluster.console import RunConsole
+from runner.cli.cluster.feeding import RunFeeding
 from runner.cli.sweeps.asking import asks_to_cancel
-from runner.cli.sweeps.console import waiting_in_words
 from runner.cli.sweeps.launcher_node import changed_launcher, is_of_cluster
 from runner.config.frozen import from_frozen, with_layout
 from runner.config.options import SweepOptions
@@ -23,24 +23,19 @@ from runner.errors import ConfigError, Interrupted, RunError
 from runner.job.ordered import OrderedJob
 from runner.run.directory import RunDirectory
 from runner.run.lease import Lease
-from runner.run.status import Status, read_raw_status, read_status, write_status
+from runner.run.status import read_raw_status, write_status
 from runner.runtime.signals import StopRequests
-from runner.sweeps.drive import Drive, JobAtWork, JobsLeft, Watcher
+from runner.sweeps.drive import Drive, JobsLeft
 from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.opening import LENGTH_KEYS
-from runner.sweeps.outcomes import Outcome
 from runner.sweeps.pool import Home
-from runner.sweeps.slurm.book import JobBook, ids_in_words
+from runner.sweeps.slurm.book import JobBook
 from runner.sweeps.slurm.pool import jobs_at_work
 from runner.sweeps.slurm.submission import require_sbatch
 from runner.sweeps.source import ListSource
-from runner.sweeps.summary import log_of
-from runner.training.callbacks.console_view import short
 
 LENGTHS = tuple(key.rpartition(".")[2] for key in LENGTH_KEYS)
 _HERE = {"_target_": "hydra_plugins.runner_launchers.LocalLauncher"}
-_GOOD = (Outcome.COMPLETED, Outcome.PRUNED)
-_VERBS = {"failed": "", "cancelled": "was ", "preempted": "was "}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +86,7 @@ class ClusterRun:
             folder=self._directory.slurm_folder,
         )
         run = PlannedRun(number=0, key="", overrides=(), config=self.config)
-        console = _Console(self._directory)
+        console = RunConsole(self._directory)
         with (
             RunFeeding(self._directory, self.config) as feeding,
             closing(launcher.open_pool(preload=(), home=home)) as pool,
@@ -220,79 +215,3 @@ class _OnePlace:
 
     def job(self, number: int) -> RunDirectory:  # noqa: ARG002
         return self.directory
-
-
-class _Console(Watcher):
-    """Tells where the job is and shows what it prints."""
-
-    def __init__(self, directory: RunDirectory, stream: TextIO | None = None) -> None:
-        self._directory = directory
-        self._stream = stream or sys.stderr
-        self._place: str | None = None
-        self._shown = directory.console.stat().st_size if directory.console.exists() else 0
-        self._end: tuple[Outcome, Status] | None = None
-
-    def began(self, run: PlannedRun, status: Status | None) -> None:  # noqa: ARG002
-        self._say(f"run {self._directory.path}")
-
-    def again(self, run: PlannedRun, outcome: Outcome) -> None:  # noqa: ARG002
-        self._say(f"{outcome}: it will go on")
-
-    def ended(self, run: PlannedRun, outcome: Outcome, status: Status) -> None:  # noqa: ARG002
-        self._follow()
-        self._end = (outcome, status)
-
-    def look(self, at_work: Sequence[JobAtWork], waiting: int) -> None:  # noqa: ARG002
-        for job in at_work:
-            where = job.whereabouts
-            if where.is_waiting:
-                place = f"waits: {waiting_in_words(where.text)}"
-            elif where.text:
-                place = f"on {where.text}"
-            else:  # Slurm names no node, of a job that leaves
-                continue
-            if place != self._place:
-                self._place = place
-                self._say(f"the job {place}")
-        self._follow()
-
-    def stopping(self) -> None:
-        self._say("cancelling: the job saves and leaves")
-
-    def left(self, left: JobsLeft) -> None:
-        """Say that the job lives on, and how to come back to it."""
-        where = self._directory.path
-        if ids := ids_in_words(JobBook(self._directory.slurm).last_ids.values()):
-            self._say(f"{ids} is on the cluster; from any shell there:")
-        for why in left.untaken.values():
-            self._say(f"not submitted: {why}; to try again:")
-        self._say(f"  python -m runner status {where}")
-        self._say(f"  python -m runner resume {where}    # watch, or go on if it has ended")
-        self._say(f"  python -m runner cancel {where}")
-
-    def result(self) -> float | None:
-        """Return the score of the run that has ended; RunError if it has not completed."""
-        status = read_status(self._directory) or Status(state="queued")
-        outcome = self._end[0] if self._end else Outcome.ERROR
-        if outcome not in _GOOD:
-            why = f": {status.error.splitlines()[0]}" if status.error else ""
-            log = log_of(self._directory.path)
-            more = f"; more in {log}" if log and status.state in ("failed", "lost") else ""
-            raise RunError(f"the run {_VERBS.get(status.state, 'is ')}{status.state}{why}{more}")
-        self._say(f"{outcome} score={short(status.score)}")
-        return status.score
-
-    def _follow(self) -> None:
-        """Show what the job has printed since."""
-        path = self._directory.console
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            file.seek(self._shown)
-            new = file.read()
-        self._shown += len(new)
-        self._stream.write(new.decode(errors="replace"))
-        self._stream.flush()
-
-    def _say(self, line: str) -> None:
-        print(line, file=self._stream, flush=True)

@@ -1,0 +1,1 @@
+"""One run on a cluster: submitted, watched, left and taken up again."""
