@@ -77,6 +77,13 @@ class RunDirectory:
         return self.path / "checkpoints"  # a link, with checkpoint.dir
 
     @property
+    def saved_step(self) -> int:
+        """The newest step with a committed checkpoint; 0 without one. It checks no file."""
+        saved = self.checkpoints.glob("step_*/manifest.json")
+        names = (path.parent.name.removeprefix("step_") for path in saved)
+        return max((int(name) for name in names if name.isdecimal()), default=0)
+
+    @property
     def console(self) -> Path:
         return self.logs / "console.log"  # what a job of a sweep prints
 

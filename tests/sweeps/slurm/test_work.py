@@ -18,6 +18,8 @@ from runner.errors import Interrupted
 from runner.run.directory import RunDirectory
 from runner.run.status import Status, read_raw_status, write_status
 from runner.sweeps.slurm.aftermath import main, teardown_lines
+from runner.sweeps.slurm.comeback import crash_loop
+from runner.sweeps.slurm.leaving import JobOfCluster
 from runner.sweeps.slurm.work import SlurmWork
 from tests.sweeps.slurm.scontrol import FakeScontrol
 
@@ -201,6 +203,20 @@ def test_a_job_whose_starts_gain_no_step_is_given_up(task: Task) -> None:
     assert "2 starts of Slurm job 7 in a row gained no step" in (task.status.error or "")
     task.stands("preempted", step=11)
     assert task.end(stopped_by(signal.SIGUSR2), restart=2, retries=1)[0] == 0
+
+
+def test_a_start_that_crashed_behind_a_new_checkpoint_has_gained(task: Task) -> None:
+    jobs = [{"slurm_job": "7", "slurm_restart": 1, "from_step": 0}]
+    task.run.provenance.parent.mkdir(parents=True, exist_ok=True)
+    task.run.provenance.write_text(json.dumps({"format_version": 1, "jobs": jobs}))
+    task.has_ended(0)  # stopped before it began
+    job = JobOfCluster(id="7", raw_id="7", restart=1)
+    assert crash_loop(job, task.run.path, retries=1, how="was killed") is not None
+    saved = task.run.checkpoints / "step_00000015"
+    saved.mkdir(parents=True)
+    assert crash_loop(job, task.run.path, retries=1, how="was killed") is not None  # a torn one
+    (saved / "manifest.json").touch()
+    assert crash_loop(job, task.run.path, retries=1, how="was killed") is None
 
 
 def test_starts_that_slurm_took_leave_a_job_all_its_retries(task: Task) -> None:

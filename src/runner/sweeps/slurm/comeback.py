@@ -51,6 +51,7 @@ def crash_loop(
         directory = RunDirectory(run)
         provenance = directory.provenance
         known = read_provenance(provenance) if provenance.exists() else None
+        step = directory.saved_step if step is None else step
         starts = fruitless_starts(known, job, ended=_with_this(directory, job), step=step)
     if starts <= retries:
         return None
