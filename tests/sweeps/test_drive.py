@@ -18,11 +18,12 @@ from runner.run.session import JobDescription, Session, open_session
 from runner.run.status import Status, read_status, write_status
 from runner.runtime.signals import StopRequests
 from runner.sweeps.directory import SweepDirectory
-from runner.sweeps.drive import Drive, JobsLeft, Watcher
+from runner.sweeps.drive import Drive
 from runner.sweeps.ledger import Combination, Ledger, PlannedRun
 from runner.sweeps.outcomes import Outcome
-from runner.sweeps.pool import Ended
+from runner.sweeps.pool import Ended, Whereabouts
 from runner.sweeps.source import ListSource
+from runner.sweeps.watcher import JobsLeft, Watcher
 from tests.sweeps.pools import ForkingPool
 
 Behaviour = Callable[[Session, int], None]  # what a job does; the number counts the run's jobs
@@ -269,6 +270,37 @@ class OutlivingPool(ForkingPool):
 
     def submit(self, number: int, work: Callable[[], int], **_: object) -> None:  # type: ignore[override]
         self.submitted.append(number)
+
+
+class EvictingPool(ForkingPool):
+    """Puts each job back into its queue as it ends, until it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._back: set[int] = set()
+        self._stopped: list[Ended] = []
+
+    def whereabouts(self, number: int) -> Whereabouts:
+        is_back = number in self._back
+        return Whereabouts(text="Resources", is_waiting=is_back, is_back=is_back)
+
+    def poll(self, seconds: float) -> list[Ended]:
+        self._back |= {ended.number for ended in super().poll(seconds)}
+        stopped, self._stopped = self._stopped, []
+        return stopped
+
+    def stop(self, number: int) -> None:
+        self._back.remove(number)
+        self._stopped.append(Ended(number=number, signal=signal.SIGTERM, is_cancelled=True))
+
+
+@pytest.mark.timeout(30)
+def test_a_run_that_is_over_does_not_wait_for_its_evicted_job(tmp_path: Path) -> None:
+    sweep, ear = drive(tmp_path, [complete])
+    sweep.pool = EvictingPool()
+    sweep.run(StopRequests())
+    assert ear.ends[0][0] is Outcome.COMPLETED
+    assert states(tmp_path, 1) == ["completed"]
 
 
 def lose(path: Path) -> RunDirectory:

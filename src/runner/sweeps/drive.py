@@ -14,7 +14,7 @@ to be cancelled; the next start of the sweep takes them over.
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,9 +26,10 @@ from runner.run.status import Status, read_status
 from runner.runtime.signals import StopRequests
 from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.outcomes import Attempts, Outcome, is_worth_another, outcome_of, reason_of
-from runner.sweeps.pool import Ended, Limits, Pool, RunOfJob, Whereabouts, Work
+from runner.sweeps.pool import Ended, Limits, Pool, RunOfJob, Work
 from runner.sweeps.pulse import Pulse
 from runner.sweeps.source import Source
+from runner.sweeps.watcher import JobAtWork, JobsLeft, Watcher
 
 POLL_SECONDS = 0.25
 BUSY_SECONDS = 1.0  # between two looks at a run that another process is at work on
@@ -40,45 +41,6 @@ class Places(Protocol):
     def job(self, number: int) -> RunDirectory:
         """Return the directory of the run with this number."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobAtWork:
-    """A job that was started and has not ended."""
-
-    run: PlannedRun
-    whereabouts: Whereabouts
-
-
-class Watcher:
-    """Hears what happens in a sweep and does nothing; subclasses override what they need."""
-
-    def began(self, run: PlannedRun, status: Status | None) -> None:
-        """A job was started for `run`; `status` is where the run stood."""
-
-    def again(self, run: PlannedRun, outcome: Outcome) -> None:
-        """The job of `run` ended, and another one will be started."""
-
-    def ended(self, run: PlannedRun, outcome: Outcome, status: Status) -> None:
-        """The last word on `run` in this start of the sweep."""
-
-    def stopping(self) -> None:
-        """Every job was asked to save and leave."""
-
-    def look(self, at_work: Sequence[JobAtWork], waiting: int) -> None:
-        """Called a few times a second; `waiting` runs are to be tried again."""
-
-
-class JobsLeft(Exception):  # noqa: N818 - no error: all is well with them
-    """The jobs of a sweep live on, and nobody watches them any more; `numbers` are their runs.
-
-    `untaken` says why the cluster has not taken others, by run.
-    """
-
-    def __init__(self, numbers: Sequence[int], untaken: Mapping[int, str]) -> None:
-        super().__init__(f"{len(numbers)} jobs live on")
-        self.numbers = tuple(numbers)
-        self.untaken = dict(untaken)
 
 
 @dataclass(kw_only=True)
@@ -281,6 +243,13 @@ class Drive:
             for number, progress in sorted(self._at_work.items())
         ]
         self.watcher.look(at_work, len(self._again))
+        for job in at_work:
+            if job.whereabouts.is_back and self._is_over(job.run):
+                self.pool.stop(job.run.number)  # it would wait to find nothing to do
+
+    def _is_over(self, run: PlannedRun) -> bool:
+        status = self._status(run)
+        return status is not None and status.state in ("completed", "pruned")
 
     def _pulse(self, run: PlannedRun) -> Pulse:
         return Pulse(self._run_directory(run).lease)

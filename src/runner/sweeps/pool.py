@@ -35,6 +35,7 @@ class Whereabouts:
     text: str = ""
     is_waiting: bool = False  # in the queue of a cluster
     is_there: bool = True  # else the cluster has not taken it yet
+    is_back: bool = False  # it waits again, having been at work
 
 
 @dataclass(frozen=True, kw_only=True)

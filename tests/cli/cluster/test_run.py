@@ -15,11 +15,11 @@ from runner.errors import RunError
 from runner.run.directory import RunDirectory
 from runner.run.status import Status, write_status
 from runner.sweeps.directory import SweepDirectory
-from runner.sweeps.drive import JobAtWork
 from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.pool import Whereabouts
 from runner.sweeps.slurm.book import JobBook
+from runner.sweeps.watcher import JobAtWork
 from tests.cli.test_cancel import holder
 from tests.sweeps.slurm.programs import Commands, calls_in
 

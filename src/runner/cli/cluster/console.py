@@ -8,11 +8,11 @@ from runner.cli.sweeps.console import waiting_in_words
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
 from runner.run.status import Status, read_status
-from runner.sweeps.drive import JobAtWork, JobsLeft, Watcher
 from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.slurm.book import JobBook, ids_in_words
 from runner.sweeps.summary import log_of
+from runner.sweeps.watcher import JobAtWork, JobsLeft, Watcher
 from runner.training.callbacks.console_view import short
 
 _GOOD = (Outcome.COMPLETED, Outcome.PRUNED)

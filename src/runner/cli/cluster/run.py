@@ -25,7 +25,7 @@ from runner.run.directory import RunDirectory
 from runner.run.lease import Lease
 from runner.run.status import read_raw_status, write_status
 from runner.runtime.signals import StopRequests
-from runner.sweeps.drive import Drive, JobsLeft
+from runner.sweeps.drive import Drive
 from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.opening import LENGTH_KEYS
 from runner.sweeps.pool import Home
@@ -33,6 +33,7 @@ from runner.sweeps.slurm.book import JobBook
 from runner.sweeps.slurm.pool import jobs_at_work
 from runner.sweeps.slurm.submission import require_sbatch
 from runner.sweeps.source import ListSource
+from runner.sweeps.watcher import JobsLeft
 
 LENGTHS = tuple(key.rpartition(".")[2] for key in LENGTH_KEYS)
 _HERE = {"_target_": "hydra_plugins.runner_launchers.LocalLauncher"}

@@ -21,12 +21,12 @@ from runner.cli.sweeps.asking import asks_to_cancel
 from runner.run.status import Status
 from runner.sweeps.decisions import Action
 from runner.sweeps.directory import SweepDirectory
-from runner.sweeps.drive import JobAtWork, JobsLeft, Watcher
 from runner.sweeps.ledger import Combination, PlannedRun
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.slurm.book import JobBook, ids_in_words
 from runner.sweeps.slurm.reasons import text_of
 from runner.sweeps.summary import RunRow, run_row
+from runner.sweeps.watcher import JobAtWork, JobsLeft, Watcher
 from runner.training.callbacks.console_view import duration, short
 
 MOST_SHOWN = 20

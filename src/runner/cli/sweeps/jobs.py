@@ -21,11 +21,12 @@ from runner.run.status import read_status
 from runner.runtime.signals import StopRequests
 from runner.sweeps.checks.checking import targets_of
 from runner.sweeps.directory import SweepDirectory
-from runner.sweeps.drive import Drive, Watcher
+from runner.sweeps.drive import Drive
 from runner.sweeps.ledger import Combination, PlannedRun
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.pool import Home, Limits, Pool
 from runner.sweeps.source import Source
+from runner.sweeps.watcher import Watcher
 
 _log = logging.getLogger(__name__)
 

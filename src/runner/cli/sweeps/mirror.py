@@ -11,11 +11,11 @@ from runner.errors import RunnerError
 from runner.run.directory import RunDirectory
 from runner.run.status import STATES, Status, read_status
 from runner.sweeps.directory import SweepDirectory
-from runner.sweeps.drive import Watcher
 from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.record import SweepRecord
 from runner.sweeps.summary import SweepSummary
+from runner.sweeps.watcher import Watcher
 from runner.trackers.mlflow.sweep import SweepDelivery
 from runner.trackers.mlflow.tracker import MLflowTracker
 from runner.trackers.tracker import TrackedRun

@@ -39,7 +39,6 @@ from runner.run.lease import Lease
 from runner.runtime.signals import StopRequests
 from runner.sweeps.checks.checking import Checker
 from runner.sweeps.directory import SweepDirectory, is_sweep
-from runner.sweeps.drive import JobsLeft, Watcher
 from runner.sweeps.ledger import Combination, Ledger, read_ledger
 from runner.sweeps.opening import change_of_code, changed_since
 from runner.sweeps.pool import Home
@@ -47,6 +46,7 @@ from runner.sweeps.record import read_record, start_entry, write_record
 from runner.sweeps.slurm.admission import check_admission
 from runner.sweeps.source import Source
 from runner.sweeps.summary import RunRow, SweepSummary, summarize
+from runner.sweeps.watcher import JobsLeft, Watcher
 
 Opener = Callable[[Sequence[Combination], Home], AbstractContextManager[Performer]]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from runner.checkpoint.strip import strip
 from runner.run.status import Status
 from runner.sweeps.directory import SweepDirectory
-from runner.sweeps.drive import JobAtWork, Watcher
 from runner.sweeps.ledger import PlannedRun
 from runner.sweeps.outcomes import Outcome
 from runner.sweeps.retention import strip_runs
+from runner.sweeps.watcher import JobAtWork, Watcher
 
 _log = logging.getLogger(__name__)
 

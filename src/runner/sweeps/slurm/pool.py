@@ -124,7 +124,8 @@ class SlurmPool:
         if job.seen is None:
             return Whereabouts(text="submitted", is_waiting=True)
         if job.seen.is_waiting:
-            return Whereabouts(text=job.seen.reason or job.seen.state.lower(), is_waiting=True)
+            why = job.seen.reason or job.seen.state.lower()
+            return Whereabouts(text=why, is_waiting=True, is_back=job.seen.restarts > 0)
         return Whereabouts(text=job.seen.nodes)
 
     def stop(self, number: int) -> None:
