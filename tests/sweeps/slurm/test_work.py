@@ -140,7 +140,7 @@ def test_a_signal_that_comes_before_training_brings_the_job_back(
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 0
-    assert task.scontrol.calls()[-1] == "requeue 7"
+    assert task.scontrol.calls().count("requeue 7") == 1  # a thread may look behind it
     assert f"was stopped by {number.name} and is requeued" in task.words
 
 

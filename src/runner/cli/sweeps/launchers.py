@@ -100,8 +100,10 @@ def _refuse(*problems: str | None) -> None:
 
 
 def _too_small(name: str, value: int | None, least: int) -> str | None:
-    if value is None or value >= least:
+    if value is None or (type(value) is int and value >= least):
         return None
+    if type(value) is not int:  # of a resume, where no schema has seen it
+        return f"hydra.launcher.{name} must be a whole number, got {value!r}"
     return f"hydra.launcher.{name} must be >= {least}, got {value}"
 
 
