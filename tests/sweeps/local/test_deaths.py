@@ -155,7 +155,9 @@ def test_without_pool_and_server_the_same(sweep: Sweep, tmp_path: Path) -> None:
     for pid in (process.pid, server_of(process.pid)):
         os.kill(pid, signal.SIGKILL)
     assert jobs.gone(pids)
-    assert (tmp_path / "good.saved").read_text() == str(int(signal.SIGTERM))
+    # Twice, if the server had seen the end of its pool before its own.
+    said = (tmp_path / "good.saved").read_text().split()
+    assert set(said) == {str(int(signal.SIGTERM))}
 
 
 def test_ctrl_c_reaches_jobs_through_the_pool_alone(sweep: Sweep, tmp_path: Path) -> None:
