@@ -10,12 +10,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from runner.build.trained import trained_step
+from runner.build.trusted import trusted_config
 from runner.checkpoint.store import CheckpointStore
-from runner.config.frozen import load_frozen
 from runner.config.instantiate import instantiate
 from runner.config.options import HardwareOptions
 from runner.config.run_config import RunConfig
-from runner.config.validate import validate
 from runner.data.pictures import find_pictures
 from runner.errors import RunError
 from runner.inference.predict import predict_pictures
@@ -57,7 +56,7 @@ def load_reader(path: Path, *, device: str = "auto", step: int | None = None) ->
     Its data need not be there. Raises RunnerError for a run that is none or reads no pictures.
     """
     directory = RunDirectory(path)
-    config = validate(load_frozen(directory.config))
+    config = trusted_config(directory)
     place = prepare_hardware(HardwareOptions(device=device, threads=config.hardware.threads))
     model = instantiate(config.model, "model")
     chosen = trained_step(directory, step)

@@ -5,10 +5,9 @@ from pathlib import Path
 from torch import nn
 
 from runner.build.trained import trained_step
+from runner.build.trusted import trusted_config
 from runner.checkpoint.store import CheckpointStore
-from runner.config.frozen import load_frozen
 from runner.config.instantiate import instantiate
-from runner.config.validate import validate
 from runner.run.directory import RunDirectory
 
 
@@ -19,7 +18,7 @@ def trained_model(run: str | Path, *, step: int | None = None) -> nn.Module:
     experiment: the teacher of a distillation, for one. Raises RunnerError for a run without any.
     """
     directory = RunDirectory(Path(run))
-    config = validate(load_frozen(directory.config))
+    config = trusted_config(directory)
     model = instantiate(config.model, "model")
     CheckpointStore(directory.checkpoints).read_weights(trained_step(directory, step), model)
     return model.eval()

@@ -69,6 +69,14 @@ class RunDirectory:
         return self.path / "reliability.json"  # of the confidences on the test split
 
     @property
+    def model_card(self) -> Path:
+        return self.path / "model.json"  # what the final model is, and what it takes
+
+    @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluations"  # a folder for each that was asked for after the training
+
+    @property
     def report(self) -> Path:
         return self.path / "report"
 

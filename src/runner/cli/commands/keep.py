@@ -1,0 +1,66 @@
+"""Commands that tidy up: deliver to trackers, end jobs, free the disk."""
+
+from pathlib import Path
+
+import click
+
+from runner.cli.catalogue import COMMANDS
+from runner.cli.commands.group import RUN_OR_SWEEP, commands
+
+
+@commands.command(short_help=COMMANDS["sync"])
+@click.argument(
+    "paths",
+    nargs=-1,
+    required=True,
+    metavar="PATH...",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option(
+    "--to",
+    metavar="URI",
+    help="Another MLflow server or store, such as http://server:5000 or sqlite:///all.db.",
+)
+def sync(paths: tuple[Path, ...], to: str | None) -> None:
+    """Deliver to the trackers what the runs and sweeps in PATH have logged and not delivered.
+
+    PATH is a run, a sweep, or a folder above them. Each value arrives once, however often this is
+    called. Exit code 1 when a server did not take all: another call goes on from there.
+    """
+    from runner.cli.sync import sync as deliver
+
+    deliver(paths, to=to)
+
+
+@commands.command(short_help=COMMANDS["cancel"])
+@RUN_OR_SWEEP
+def cancel(directory: Path) -> None:
+    """End the jobs of the sweep or the run in DIRECTORY; they save first where they can.
+
+    On a cluster those that wait are taken out of the queue. What was done stays, and `resume` goes
+    on from there.
+    """
+    from runner.cli.cancel import cancel as end
+
+    end(directory)
+
+
+@commands.command(short_help=COMMANDS["clean"])
+@RUN_OR_SWEEP
+@click.option(
+    "--keep-best",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="How many of the completed runs keep their checkpoints: the best.",
+)
+@click.option("--yes", "is_agreed", is_flag=True, help="Do not ask.")
+def clean(directory: Path, keep_best: int, is_agreed: bool) -> None:
+    """Delete checkpoints of the sweep in DIRECTORY, or leftovers of the run in it.
+
+    Those of completed runs go but for the best ones, those of pruned runs, and what torn writes
+    have left. Runs that are unfinished or failed keep theirs. Config, figures and logs stay.
+    """
+    from runner.cli.clean import clean as delete
+
+    delete(directory, keep_best=keep_best, is_agreed=is_agreed)
