@@ -8,6 +8,7 @@ COMMANDS = {
     "find-lr": "find a learning rate by raising it step by step",
     "find-batch-size": "find the largest batch that fits, and how fast each size is",
     "predict": "read pictures with a trained run",
+    "export": "write a trained model into a folder of its own, also as ONNX",
     "status": "how the runs of a sweep stand, or one run",
     "cancel": "end the jobs of a sweep or a run, here or on a cluster",
     "sync": "deliver to the trackers what runs have logged and not delivered",

@@ -77,6 +77,10 @@ class RunDirectory:
         return self.path / "evaluations"  # a folder for each that was asked for after the training
 
     @property
+    def export(self) -> Path:
+        return self.path / "export"
+
+    @property
     def report(self) -> Path:
         return self.path / "report"
 
