@@ -15,6 +15,7 @@ from runner.checkpoint.store import CheckpointStore
 from runner.config.instantiate import instantiate
 from runner.config.options import HardwareOptions
 from runner.config.run_config import RunConfig
+from runner.config.trust import Trust
 from runner.data.pictures import find_pictures
 from runner.errors import RunError
 from runner.inference.predict import predict_pictures
@@ -50,13 +51,20 @@ class Reader:
         return (asdict(reading) for reading in readings)
 
 
-def load_reader(path: Path, *, device: str = "auto", step: int | None = None) -> Reader:
+def load_reader(
+    path: Path,
+    *,
+    device: str = "auto",
+    step: int | None = None,
+    trust: bool | str | Iterable[str] | Trust = (),
+) -> Reader:
     """Return the reader that the run in `path` trained, with its best weights or those of `step`.
 
-    Its data need not be there. Raises RunnerError for a run that is none or reads no pictures.
+    Its data need not be there. Of a run from elsewhere, `trust` says whose code its config may
+    name: packages, or True for all. Raises RunnerError for a run that is none or reads no pictures.
     """
     directory = RunDirectory(path)
-    config = trusted_config(directory)
+    config = trusted_config(directory, trust=Trust.of(trust))
     place = prepare_hardware(HardwareOptions(device=device, threads=config.hardware.threads))
     model = instantiate(config.model, "model")
     chosen = trained_step(directory, step)

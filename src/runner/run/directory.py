@@ -17,6 +17,10 @@ class RunDirectory:
         return self.path / "config.yaml"
 
     @property
+    def signature(self) -> Path:
+        return self.path / "signature"  # of the config, by the user who ran it
+
+    @property
     def provenance(self) -> Path:
         return self.path / "run.json"
 

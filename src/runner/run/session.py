@@ -34,6 +34,7 @@ from runner.run.provenance import (
     read_provenance,
     write_provenance,
 )
+from runner.run.signature import sign
 from runner.run.status import Status, read_raw_status, write_status
 from runner.run.taking_back import is_untouched, take_back_files, take_back_folder
 from runner.runtime.signals import StopRequests
@@ -163,7 +164,9 @@ def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Sess
     provenance["jobs"].append(
         job_entry(command=job.command, overrides=job.overrides, code=code if is_other else None)
     )
-    write_text_atomically(directory.config, to_yaml(job.config))
+    text = to_yaml(job.config)
+    sign(directory, text)
+    write_text_atomically(directory.config, text)
     write_provenance(directory.provenance, provenance)
     status = replace(before, jobs=before.jobs + 1)
     session = Session(directory, provenance["id"], status, Journal(directory.journal))

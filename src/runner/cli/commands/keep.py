@@ -6,6 +6,7 @@ import click
 
 from runner.cli.catalogue import COMMANDS
 from runner.cli.commands.group import RUN_OR_SWEEP, commands
+from runner.config.trust import Trust
 
 
 @commands.command(short_help=COMMANDS["sync"])
@@ -21,15 +22,17 @@ from runner.cli.commands.group import RUN_OR_SWEEP, commands
     metavar="URI",
     help="Another MLflow server or store, such as http://server:5000 or sqlite:///all.db.",
 )
-def sync(paths: tuple[Path, ...], to: str | None) -> None:
+@click.pass_obj
+def sync(trust: Trust, paths: tuple[Path, ...], to: str | None) -> None:
     """Deliver to the trackers what the runs and sweeps in PATH have logged and not delivered.
 
     PATH is a run, a sweep, or a folder above them. Each value arrives once, however often this is
-    called. Exit code 1 when a server did not take all: another call goes on from there.
+    called. Exit code 1 when a server did not take all: another call goes on from there. What was
+    made elsewhere needs trust=true: it is sent to where its config says.
     """
     from runner.cli.sync import sync as deliver
 
-    deliver(paths, to=to)
+    deliver(paths, to=to, trust=trust)
 
 
 @commands.command(short_help=COMMANDS["cancel"])
