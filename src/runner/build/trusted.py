@@ -54,6 +54,7 @@ def trusted_config(directory: RunDirectory, *, trust: Trust = NOBODY_ELSE) -> Ru
     if problems:
         raise ConfigError(*problems)
     refuse_untrusted({part: plain.get(part) for part in _USED}, directory, trust)
+    plain["hardware"].pop("slurm", None)  # lines of a shell, which may look like interpolations
     # What was looked at is what is built: a second reading might resolve to something else.
     return replace(
         validate(from_frozen({**plain, **_NO_TRAINING})), frozen=read_config(directory.config)

@@ -20,8 +20,9 @@ def resume_run(
 ) -> None:
     """Continue the run in `directory`, its layout changed by `overrides`.
 
-    One from elsewhere needs `trust`. With a `step` a new run beside it goes on from that checkpoint. A run that was begun on a
-    cluster goes on there, unless hydra/launcher names another place.
+    One from elsewhere needs `trust`. With a `step` a new run beside it goes on from that
+    checkpoint. A run that was begun on a cluster goes on there, unless hydra/launcher names
+    another place.
     """
     names_launcher = any(text.startswith(_LAUNCHER) for text in overrides)
     if step is None and (names_launcher or RunDirectory(directory).slurm.exists()):

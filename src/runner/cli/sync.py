@@ -22,7 +22,8 @@ from runner.trackers.tracker import Synced
 def sync(paths: Sequence[Path], *, to: str | None = None, trust: Trust = NOBODY_ELSE) -> None:
     """Deliver what is missing of all that lies in `paths`, a line for each; `to` another server.
 
-    What was made elsewhere needs `trust`. RunError at the end if a server did not take all, or nothing was found.
+    What was made elsewhere needs `trust`. RunError at the end if a server did not take all, or
+    nothing was found.
     """
     places = list(dict.fromkeys(place for path in paths for place in _places(path)))
     if not places:

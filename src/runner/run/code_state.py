@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 from runner.files import write_json_atomically
+from runner.run.secrets import redacted
 
 CodeState = dict[str, str | None]  # commit, and the text of the uncommitted diff
 
@@ -21,9 +22,13 @@ _log = logging.getLogger(__name__)
 
 
 def code_state(folder: Path) -> CodeState:
-    """Return commit and uncommitted diff of the repository around `folder`; None without one."""
+    """Return commit and uncommitted diff of the repository around `folder`; None without one.
+
+    Secrets that the environment holds are stars in the diff.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
-    return {"commit": commit, "diff": commit and _git(folder, "diff", "HEAD")}
+    diff = commit and _git(folder, "diff", "HEAD")
+    return {"commit": commit, "diff": diff and redacted(diff)}
 
 
 def code_of_process() -> CodeState:

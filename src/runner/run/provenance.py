@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import socket
 import sys
 import time
@@ -15,6 +16,7 @@ from runner.errors import RunError
 from runner.files import write_json_atomically
 from runner.run.code_state import CodeState
 from runner.run.directory import FORMAT_VERSION
+from runner.run.secrets import redacted
 
 _PACKAGES = ("runner", "torch", "numpy", "hydra-core", "omegaconf", "mlflow", "safetensors")
 
@@ -40,8 +42,8 @@ def job_entry(
     `from_step`, where the run stood when the job began to train it, comes later (`note_begin`).
     """
     entry = {
-        "command": command,
-        "overrides": overrides,
+        "command": [redacted(word) for word in command],
+        "overrides": [redacted(text) for text in overrides],
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "time": round(time.time(), 3),
@@ -84,6 +86,11 @@ def read_provenance(path: Path) -> dict[str, Any]:
         provenance = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error
+    if not isinstance(provenance, dict):
+        raise RunError(f"{path} is damaged: it holds no mapping")
+    for key in ("id", "name"):  # they become part of paths
+        if not re.fullmatch(r"[^/\\\0]+", str(provenance.get(key, key))):
+            raise RunError(f"{path}: {key} must be the name of a file, got {provenance[key]!r}")
     version = provenance.get("format_version", 0)
     if version > FORMAT_VERSION:
         raise RunError(

@@ -34,6 +34,7 @@ from runner.run.provenance import (
     read_provenance,
     write_provenance,
 )
+from runner.run.secrets import redacted
 from runner.run.signature import sign
 from runner.run.status import Status, read_raw_status, write_status
 from runner.run.taking_back import is_untouched, take_back_files, take_back_folder
@@ -221,4 +222,4 @@ def _outcome(session: Session, failure: BaseException | None) -> tuple[str, str 
         return "preempted", None
     if isinstance(failure, KeyboardInterrupt):
         return "cancelled", None
-    return "failed", f"{type(failure).__name__}: {failure}"
+    return "failed", redacted(f"{type(failure).__name__}: {failure}")
