@@ -7,10 +7,11 @@ trusts it. Names are looked at before anything they name is imported.
 """
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from runner.config.evaluating import apply_evaluation_overrides
 from runner.config.frozen import from_frozen, load_frozen
 from runner.config.interpolations import resolve
 from runner.config.own_targets import OWN_TARGETS
@@ -41,13 +42,22 @@ _OPENING = frozenset(
 _ATTENTION = frozenset({"eager", "sdpa", "flash_attention_2", "flex_attention", None})
 
 
-def trusted_config(directory: RunDirectory, *, trust: Trust = NOBODY_ELSE) -> RunConfig:
+def trusted_config(
+    directory: RunDirectory, *, trust: Trust = NOBODY_ELSE, overrides: Sequence[str] = ()
+) -> RunConfig:
     """Return the config of the run in `directory`, of which parts may then be built.
 
-    Of a run from elsewhere what is only for training is left out. Raises RunError naming what it
+    `overrides` change its data, or how its task reads (see `EVALUATION_KEYS`). Of a run from elsewhere what is only for training is left out. Raises RunError naming what it
     may not name unless `trust` has it, and ConfigError as `validate` does.
     """
     cfg = load_frozen(directory.config)
+    if "model" not in cfg:
+        raise RunError(
+            f"{directory.path} was started from Python, and its config builds nothing: use it "
+            "there, by Run(path).load_model(model=...), or Trainer(...).load(path) and its "
+            "evaluate(split) and predict(split)"
+        )
+    apply_evaluation_overrides(cfg, overrides)
     if trust.everything or is_ours(directory):
         return validate(cfg)
     plain, problems = resolve(cfg)

@@ -7,6 +7,7 @@ COMMANDS = {
     "verify-resume": "prove on this machine that an experiment resumes exactly",
     "find-lr": "find a learning rate by raising it step by step",
     "find-batch-size": "find the largest batch that fits, and how fast each size is",
+    "evaluate": "measure a trained run on a split of its data, or on other data",
     "predict": "read pictures with a trained run",
     "status": "how the runs of a sweep stand, or one run",
     "cancel": "end the jobs of a sweep or a run, here or on a cluster",
