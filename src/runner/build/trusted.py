@@ -47,8 +47,9 @@ def trusted_config(
 ) -> RunConfig:
     """Return the config of the run in `directory`, of which parts may then be built.
 
-    `overrides` change its data, or how its task reads (see `EVALUATION_KEYS`). Of a run from elsewhere what is only for training is left out. Raises RunError naming what it
-    may not name unless `trust` has it, and ConfigError as `validate` does.
+    `overrides` change its data, or how its task reads (see `EVALUATION_KEYS`). Of a run from
+    elsewhere what is only for training is left out. Raises RunError naming what it may not name
+    unless `trust` has it, and ConfigError as `validate` does.
     """
     cfg = load_frozen(directory.config)
     if "model" not in cfg:
@@ -64,7 +65,8 @@ def trusted_config(
     if problems:
         raise ConfigError(*problems)
     refuse_untrusted({part: plain.get(part) for part in _USED}, directory, trust)
-    plain["hardware"].pop("slurm", None)  # lines of a shell, which may look like interpolations
+    if isinstance(plain.get("hardware"), dict):
+        plain["hardware"].pop("slurm", None)  # lines of a shell may look like interpolations
     # What was looked at is what is built: a second reading might resolve to something else.
     return replace(
         validate(from_frozen({**plain, **_NO_TRAINING})), frozen=read_config(directory.config)
