@@ -119,6 +119,7 @@ def train_again(
     Raises RunError when the training fails.
     """
     command = [sys.executable, "-m", "runner", "resume", str(again.path), *overrides]
+    sys.stdout.flush()  # what was told stands before what the training tells
     process = subprocess.Popen(
         command, cwd=code.working_directory, env=_environment(code, provenance)
     )

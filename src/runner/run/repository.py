@@ -70,8 +70,10 @@ def look_at_repository(folder: Path) -> Repository | None:
     git = Git(folder)
     try:
         where = git("rev-parse", "--show-toplevel", "--absolute-git-dir", "--show-prefix", "HEAD")
+        place = git("rev-parse", "--git-path", "objects")
     except (OSError, subprocess.SubprocessError):
         return None
+    objects = folder / os.fsdecode(place).rstrip("\n")
     root, private, prefix, commit = os.fsdecode(where).split("\n")[:4]
     git = Git(Path(root), until=git.until)
     code, others = git.untracked()
@@ -79,7 +81,7 @@ def look_at_repository(folder: Path) -> Repository | None:
         root=Path(root),
         folder=prefix.rstrip("/"),
         commit=commit,
-        diff=_diff(git, Path(private), code),
+        diff=_diff(git, code, index=Path(private) / "index", objects=objects),
         remote=git.remote(),
         left_out=_named(Path(root), others),
         edited_submodules=git.edited_submodules(),
@@ -121,11 +123,12 @@ class Git:
         self._folder = folder
         self.until = until or time.monotonic() + seconds
 
-    def __call__(self, *arguments: str, index: Path | None = None, given: bytes = b"") -> bytes:
-        environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    def __call__(
+        self, *arguments: str, given: bytes = b"", settings: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Return what git answers, with environment variables as in `settings`."""
+        environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **(settings or {})}
         environment.pop("GIT_DIFF_OPTS", None)
-        if index is not None:
-            environment["GIT_INDEX_FILE"] = str(index)
         return subprocess.run(
             ["git", *arguments],
             cwd=self._folder,
@@ -175,18 +178,22 @@ class Git:
         )
 
 
-def _diff(git: Git, private: Path, code: Sequence[str]) -> str | None:
+def _diff(git: Git, code: Sequence[str], *, index: Path, objects: Path) -> str | None:
     """Return the changes since the commit; with untracked code, by an index of our own."""
     try:
         if not code:
             return text_of(git(*DIFF))
         with tempfile.TemporaryDirectory(prefix="runner_index_") as folder:
-            index = Path(folder) / "index"
-            shutil.copyfile(private / "index", index)
+            shutil.copyfile(index, Path(folder) / "index")
+            settings = {
+                "GIT_INDEX_FILE": f"{folder}/index",
+                "GIT_OBJECT_DIRECTORY": folder,
+                "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects.absolute()),
+            }
             names = b"\0".join(os.fsencode(name) for name in code)
             adding = ("add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul")
-            git("--literal-pathspecs", *adding, index=index, given=names)
-            return text_of(git(*DIFF, index=index))
+            git("--literal-pathspecs", *adding, given=names, settings=settings)
+            return text_of(git(*DIFF, settings=settings))
     except (OSError, subprocess.SubprocessError) as error:
         _log.warning("the uncommitted changes of the code are not known: %s", _reason(error))
         return None
