@@ -13,5 +13,6 @@ COMMANDS = {
     "cancel": "end the jobs of a sweep or a run, here or on a cluster",
     "sync": "deliver to the trackers what runs have logged and not delivered",
     "report": "a sweep or a run as a page: scores, effect of each parameter, curves, reliability",
+    "reproduce": "train a run again with the code of then, and compare every value",
     "clean": "delete checkpoints of a sweep that nobody needs any more",
 }

@@ -22,6 +22,7 @@ _KEY = re.compile(  # of a config: pad_token and the like are none
     re.IGNORECASE,
 )
 _IN_ADDRESS = re.compile(r"(?P<scheme>\w+://)(?P<user>[^/\s:@\"']*):(?!\$\{)(?P<word>[^/\s@\"']+)@")
+_LOGIN = re.compile(r"(https?://)[^/\s:@\"'$]{16,}@")  # a token in place of a name, as git takes it
 _STARS = "***"
 
 
@@ -33,7 +34,17 @@ def redacted(text: str) -> str:
     forms = {form for value in secrets_here().values() for form in _forms(value)}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, _STARS)
-    return _IN_ADDRESS.sub(rf"\g<scheme>\g<user>:{_STARS}@", text)
+    text = _IN_ADDRESS.sub(rf"\g<scheme>\g<user>:{_STARS}@", text)
+    return _LOGIN.sub(rf"\1{_STARS}@", text)
+
+
+def redacted_in(node: Any) -> Any:
+    """Return plain containers with `redacted` texts."""
+    if isinstance(node, Mapping):
+        return {key: redacted_in(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [redacted_in(value) for value in node]
+    return redacted(node) if isinstance(node, str) else node
 
 
 def secrets_here() -> dict[str, str]:

@@ -81,6 +81,10 @@ class RunDirectory:
         return self.path / "evaluations"  # a folder for each that was asked for after the training
 
     @property
+    def reproduced(self) -> Path:
+        return self.path / "reproduced"  # its code and its training, once more
+
+    @property
     def report(self) -> Path:
         return self.path / "report"
 

@@ -4,9 +4,9 @@ import logging
 import sys
 import traceback
 
-from runner.config.secrets import redacted
+from runner.config.secrets import redacted, redacted_in
 
-__all__ = ["RedactingFormatter", "print_traceback", "redacted"]
+__all__ = ["RedactingFormatter", "print_traceback", "redacted", "redacted_in"]
 
 
 class RedactingFormatter(logging.Formatter):
