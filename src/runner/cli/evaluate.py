@@ -41,7 +41,7 @@ def evaluate(
     else:
         _print(path, done)
     if done.is_new:
-        _deliver(RunDirectory(path))
+        deliver(RunDirectory(path))
 
 
 def _print(path: Path, done: Evaluated) -> None:
@@ -106,7 +106,7 @@ def _in_training(path: Path, split: str, step: int) -> dict[str, float]:
     }
 
 
-def _deliver(directory: RunDirectory) -> None:
+def deliver(directory: RunDirectory) -> None:
     """Show it in MLflow; what fails there is told in a line, and `sync` delivers it later."""
     try:
         for synced in sync_evaluations(directory, Feeding(None)):
