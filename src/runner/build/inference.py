@@ -110,5 +110,8 @@ def calibration_of(directory: RunDirectory, step: int) -> Calibration | Uncalibr
 def _preprocessor(config: RunConfig, path: Path) -> Callable[[Image.Image], Tensor]:
     node = config.data.get("preprocessor")
     if not isinstance(node, dict):
-        raise RunError(f"{path} reads no pictures: its data has no preprocessor")
+        raise RunError(
+            f"{path} reads no pictures (its data has no preprocessor): `evaluate` writes what it "
+            "predicts for its data, and in Python Run(path).load_model() gives the model"
+        )
     return instantiate(node, "data.preprocessor")

@@ -51,7 +51,7 @@ def evaluate(
     else:
         _print(path, done)
     if done.is_new:
-        _deliver(RunDirectory(path), trust)
+        deliver(RunDirectory(path), trust)
 
 
 def _print(path: Path, done: Evaluated) -> None:
@@ -116,7 +116,7 @@ def _in_training(path: Path, split: str, step: int) -> dict[str, float]:
     }
 
 
-def _deliver(directory: RunDirectory, trust: Trust) -> None:
+def deliver(directory: RunDirectory, trust: Trust) -> None:
     """Show it in MLflow; what fails there is told in a line, and `sync` delivers it later."""
     try:
         refuse_stranger(directory, trust, to="sync")

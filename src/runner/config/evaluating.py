@@ -1,6 +1,6 @@
 """Overrides for the evaluation of a run that is trained: other data, another way to read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
@@ -57,31 +57,53 @@ def _apply(cfg: DictConfig, override: Override) -> None:
 
 
 def _choose(cfg: DictConfig, group: str, member: str) -> None:
-    """Put the member of a group in the place of what the run has; batches are made as before."""
+    """Put the member of a group in the place of what the run has."""
     known = members(group)
     if member not in known:
-        raise ConfigError(
-            f"{group}={member}: there is no such {group}{did_you_mean(member, known)}"
-        )
+        hint = did_you_mean(member, known)
+        raise ConfigError(f"{group}={member}: there is no such {group}{hint}")
     try:
         chosen = OmegaConf.to_container(compose(config_name=f"{group}/{member}")[group])
     except HydraException as error:
         raise ConfigError(f"{group}={member}: {' '.join(str(error).split())}") from error
-    present = OmegaConf.to_container(cfg[group])
     assert isinstance(chosen, dict)
-    assert isinstance(present, dict)
-    kept = {f.name: present[f.name] for f in fields(LoaderOptions) if f.name in present}
-    node = {**(kept if group == "data" else {}), **chosen}
-    OmegaConf.update(cfg, group, node, merge=False)
+    if group == "data":
+        chosen = {**chosen, **_kept_of_data(cfg, chosen)}
+        for other in ("model", "task"):  # what they took from the data is what they were trained on
+            _replace(cfg, other, _resolved(cfg, other))
+    _replace(cfg, group, chosen)
+
+
+def _kept_of_data(cfg: DictConfig, chosen: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return what other data take over: how batches are made, and the input that the model takes.
+
+    A member says none of the first, which are runner's own keys.
+    """
+    present = _resolved(cfg, "data")
+    names = [field.name for field in fields(LoaderOptions)]
+    if "preprocessor" in chosen:
+        names.append("preprocessor")
+    return {name: present[name] for name in names if name in present}
+
+
+def _resolved(cfg: DictConfig, node: str) -> dict[str, Any]:
+    try:
+        found = OmegaConf.to_container(cfg[node], resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{node}: {' '.join(str(error).split())}") from error
+    assert isinstance(found, dict)
+    return found  # type: ignore[return-value]
+
+
+def _replace(cfg: DictConfig, node: str, content: Mapping[Any, Any]) -> None:
+    OmegaConf.update(cfg, node, dict(content), merge=False)
 
 
 def _model(cfg: DictConfig) -> dict[str, Any]:
     """Return the model of `cfg` by dotted key, as far as it can be resolved."""
-    found: dict[str, Any] = {}
-    with suppress(OmegaConfBaseException):  # told by validate
-        node = OmegaConf.to_container(cfg.model, resolve=True)
-        found = leaves({"model": node})
-    return found
+    with suppress(ConfigError):  # told by validate
+        return leaves({"model": _resolved(cfg, "model")})
+    return {}
 
 
 def _check_model(before: dict[str, Any], after: dict[str, Any]) -> None:

@@ -84,7 +84,7 @@ def default_name(split: str, *, step: int | None = None, overrides: Sequence[str
         key, _, value = override.lstrip("+~").partition("=")
         parts.append(f"{key.rpartition('.')[2]}_{value}".rstrip("_"))
     plain = _NOT_IN_NAMES.sub("_", "_".join(parts))
-    return plain[:_LONGEST].strip("_.")
+    return re.sub("__+", "_", plain)[:_LONGEST].strip("_.")
 
 
 @contextmanager

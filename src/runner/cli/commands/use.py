@@ -1,6 +1,5 @@
 """Commands that use what was trained."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -54,26 +53,50 @@ def evaluate(
 
 @commands.command(short_help=COMMANDS["predict"])
 @RUN_OR_SWEEP
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--format", "form", default="table", type=click.Choice(["table", "csv", "jsonl"]))
+@click.argument("files", nargs=-1, required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "jsonl"]),
+    help="Default: by the suffix of --output, else table.",
+)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here.")
+@click.option(
+    "--batch-size",
+    default=64,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many pictures are read at once.",
+)
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--step", type=int, help="Take the checkpoint of this step; default: the best.")
 @click.pass_obj
 def predict(
     trust: Trust,
     directory: Path,
-    files: tuple[Path, ...],
-    form: str,
+    files: tuple[str, ...],
+    form: str | None,
+    output: Path | None,
+    batch_size: int,
     device: str,
     step: int | None,
-) -> None:
+) -> int:
     """Read FILES, pictures or folders of them, with the best weights of the run in DIRECTORY.
 
+    FILES may be -: then standard input names them, one a line or apart by NUL bytes (find -print0).
+    CSV and JSON lines come as they are read. Exit code 1 when a picture could not be read; each is
+    told on stderr, and the others are read.
     For a run from elsewhere whose config names code of others: trust=true, or trust=PACKAGE.
     """
-    from runner.build.inference import load_reader
-    from runner.inference.rows import write_rows
+    from runner.cli.predict import predict as read
 
-    reader = load_reader(directory, device=device, step=step, trust=trust)
-    click.echo(f"confidence: {reader.calibration}", err=True)
-    write_rows(reader.read(files), form, sys.stdout)
+    return read(
+        directory,
+        files,
+        form=form,
+        output=output,
+        batch_size=batch_size,
+        device=device,
+        step=step,
+        trust=trust,
+    )
