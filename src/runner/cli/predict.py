@@ -28,6 +28,7 @@ def predict(
     batch_size: int,
     device: str,
     step: int | None,
+    engine: str = "torch",
     trust: Trust = NOBODY_ELSE,
 ) -> int:
     """Write a row for each picture that can be read, and a line on stderr for each other one.
@@ -35,7 +36,7 @@ def predict(
     Returns the exit code: 1 if there was one of those, or no picture at all.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    reader = load_reader(directory, device=device, step=step, trust=trust)
+    reader = load_reader(directory, device=device, step=step, engine=engine, trust=trust)
     print(f"confidence: {reader.calibration}", file=sys.stderr)
     bad = 0
 

@@ -85,6 +85,10 @@ class RunDirectory:
         return self.path / "reproduced"  # its code and its training, once more
 
     @property
+    def export(self) -> Path:
+        return self.path / "export"
+
+    @property
     def report(self) -> Path:
         return self.path / "report"
 

@@ -12,7 +12,7 @@ from runner.errors import ConfigError
 
 # Of runs from elsewhere these use what their configs name: trust=true or trust=my_package among
 # their words is given to them as click's object (@click.pass_obj), a Trust.
-TRUSTING = ("predict", "evaluate", "reproduce", "resume", "sync")
+TRUSTING = ("predict", "evaluate", "export", "reproduce", "resume", "sync")
 
 
 def run_command(arguments: Sequence[str]) -> int:
