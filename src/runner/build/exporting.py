@@ -20,6 +20,7 @@ from runner.checkpoint.weights import save_weights, weight_files
 from runner.config.instantiate import instantiate
 from runner.config.options import HardwareOptions
 from runner.config.run_config import RunConfig
+from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError, RunnerError
 from runner.files import sync_directory
 from runner.inference import onnx_model, traced
@@ -55,6 +56,7 @@ def export_model(
     step: int | None = None,
     programs: tuple[str, ...] = (),
     force: bool = False,
+    trust: Trust = NOBODY_ELSE,
 ) -> Exported:
     """Export the run in `path`, or a model exported before, to `to` (None: its folder "export").
 
@@ -74,7 +76,7 @@ def export_model(
         card = _write_model(source, chosen, partial)
         exported = Exported(folder=target, card=card)
         if programs:
-            _write_programs(source, chosen, programs, partial.path, exported)
+            _write_programs(source, chosen, programs, partial.path, exported, trust)
         write_readme(partial.path, card, exported.told)
         _replace(target, partial.path)
     finally:
@@ -108,18 +110,25 @@ def _write_model(source: RunDirectory, step: int, target: RunDirectory) -> Model
     card = replace(_card(source, step), weights=checksums, tied=tied)
     shutil.copyfile(source.config, target.config)
     for extra in extras(source):
-        copy = shutil.copytree if extra.is_dir() else shutil.copyfile
-        copy(extra, target.path / extra.name)
+        if extra.is_dir():
+            shutil.copytree(extra, target.path / extra.name, symlinks=True)
+        else:
+            shutil.copyfile(extra, target.path / extra.name)
     write_model_card(target.model_card, card)
     return card
 
 
 def _write_programs(
-    source: RunDirectory, step: int, programs: tuple[str, ...], folder: Path, exported: Exported
+    source: RunDirectory,
+    step: int,
+    programs: tuple[str, ...],
+    folder: Path,
+    exported: Exported,
+    trust: Trust,
 ) -> None:
     """Make each program; one that cannot be made is a problem, and harms nothing else."""
     try:
-        config = trusted_config(source)
+        config = trusted_config(source, trust=trust)
         original, examples = _original(source, config, step)
         call, _ = watch(original.model, original.task, original.batches[0], autocast=nullcontext)
         program = trace(original.model, call)

@@ -20,6 +20,7 @@ from runner.build.trusted import trusted_config
 from runner.config.instantiate import instantiate
 from runner.config.options import HardwareOptions, PrecisionOptions
 from runner.config.run_config import RunConfig
+from runner.config.trust import Trust
 from runner.errors import ConfigError, RunError, did_you_mean
 from runner.inference.onnx_model import FILE as ONNX
 from runner.inference.onnx_model import load_onnx
@@ -67,16 +68,22 @@ class Reader:
 
 
 def load_reader(
-    path: str | Path, *, device: str = "auto", step: int | None = None, engine: str = "torch"
+    path: str | Path,
+    *,
+    device: str = "auto",
+    step: int | None = None,
+    engine: str = "torch",
+    trust: bool | str | Iterable[str] | Trust = (),
 ) -> Reader:
     """Return the reader that was trained in `path`, a run's directory or an exported model.
 
     A run has its best weights, or those of `step`. Its data need not be there. With the `engine`
-    "onnx" it is the model.onnx of an exported model that reads, on the CPU. Raises RunnerError for
-    what is neither, or reads no pictures.
+    "onnx" it is the model.onnx of an exported model that reads, on the CPU. Of what comes from
+    elsewhere, `trust` says whose code its config may name: packages, or True for all. Raises
+    RunnerError for what is neither, or reads no pictures.
     """
     directory = RunDirectory(Path(path))
-    config = trusted_config(directory)
+    config = trusted_config(directory, trust=Trust.of(trust))
     place = _place(engine, device, config.hardware.threads)
     chosen = trained_step(directory, step)
     preprocessor = _preprocessor(config, directory.path)
@@ -125,5 +132,8 @@ def calibration_of(directory: RunDirectory, step: int) -> Calibration | Uncalibr
 def _preprocessor(config: RunConfig, path: Path) -> Callable[[Image.Image], Tensor]:
     node = config.data.get("preprocessor")
     if not isinstance(node, dict):
-        raise RunError(f"{path} reads no pictures: its data has no preprocessor")
+        raise RunError(
+            f"{path} reads no pictures (its data has no preprocessor): `evaluate` writes what it "
+            "predicts for its data, and in Python Run(path).load_model() gives the model"
+        )
     return instantiate(node, "data.preprocessor")

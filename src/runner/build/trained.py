@@ -30,8 +30,12 @@ def final_model(directory: RunDirectory) -> list[Path]:
 
 
 def extras(directory: RunDirectory) -> list[Path]:
-    """Return what a model needs beside config and weights, of what there is."""
-    return [path for path in (directory.preprocessor, directory.calibration) if path.exists()]
+    """Return what a model needs beside config and weights, of what there is.
+
+    With the signature of its config an exported model is known as this user's own.
+    """
+    known = (directory.preprocessor, directory.calibration, directory.signature)
+    return [path for path in known if path.exists()]
 
 
 def trained_step(directory: RunDirectory, step: int | None = None) -> int:
