@@ -1,5 +1,6 @@
 """`run.json`: where a run comes from: command, code, versions, machine, and every job on it."""
 
+import getpass
 import json
 import os
 import platform
@@ -43,6 +44,7 @@ def job_entry(
         "command": command,
         "overrides": overrides,
         "host": socket.gethostname(),
+        "user": user_name(),
         "pid": os.getpid(),
         "time": round(time.time(), 3),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
@@ -50,6 +52,14 @@ def job_entry(
         "from_step": None,
     }
     return entry if code is None else {**entry, "code": code}
+
+
+def user_name() -> str | None:
+    """Return who runs this process; None where the machine does not know."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may run under a number alone
+        return None
 
 
 def note_begin(path: Path, *, step: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.errors import RunError
 from runner.files import write_json_atomically
+from runner.run.provenance import user_name
 from runner.sweeps.directory import FORMAT_VERSION, SweepDirectory
 
 
@@ -39,6 +40,7 @@ def start_entry(*, command: list[str], code: dict[str, str | None]) -> dict[str,
         "command": command,
         "code": code,
         "host": socket.gethostname(),
+        "user": user_name(),
         "pid": os.getpid(),
         "time": round(time.time(), 3),
     }
