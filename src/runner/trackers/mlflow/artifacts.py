@@ -61,7 +61,7 @@ class Artifacts:
     def store_model(self, files: Sequence[str], *, register_as: str | None) -> None:
         """Store the final model, and register it; files without a card are files and no more."""
         card = card_among(files)
-        if card is None:
+        if card is None or not card["weights"]:  # weights in parts are no model yet: see export
             return self.store_all(files, folder="model")
         models = Models(self._store.client, self._run_id, self._experiment_id)
         stamp = stamp_of_model(card)
