@@ -95,6 +95,9 @@ def test_the_model_is_logged_and_registered_once_and_reads_as_the_run_does(
     assert stored.tags["mlflow.source.name"] == "runner"
     assert stored.tags["mlflow.user"] == stored.tags["runner.user"]
     assert count(database, "datasets") == 3  # a digest for each split
+    scores = [metric for metric in stored.metrics if metric[0] == "evaluation/cer"]
+    assert len(scores) == 2  # of two evaluations: that of the model is no third
+    assert count(database, "logged_model_metrics") == 1
 
     done = subprocess.run(
         [sys.executable, "-c", LOAD, str(pictures), stored.run_id],

@@ -12,7 +12,12 @@ from runner.run.status import Status, write_status
 from runner.trackers.delivery.messages import Ending
 from runner.trackers.mlflow.datasets import MAX_DIGEST_LENGTH, datasets_of
 from runner.trackers.mlflow.delivery import Delivery
-from runner.trackers.mlflow.handover import is_delivered
+from runner.trackers.mlflow.handover import (
+    Handover,
+    is_delivered,
+    read_handover,
+    write_handover,
+)
 from runner.trackers.mlflow.metric_names import metric_name
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.packaging import requirements
@@ -269,3 +274,23 @@ def test_the_requirements_name_what_pip_can_install():
     assert {"torch==2.9.1", "numpy==2.1"} <= set(names)
     assert any(name.startswith("pillow==") for name in names)
     assert not any(name.startswith(("runner==", "python==")) for name in names)
+
+
+def test_a_job_of_a_sweep_hands_over_what_is_to_be_shown(tmp_path):
+    run = tracked_run(tmp_path / "run")
+    write_data_note(run.directory.data, {"train": "8:aa"})
+    order = MLflowTracker(tracking_uri=URI, log_checkpoints="all", register_as="plates").order(run)
+    write_handover(run.directory, Handover(order=order, state="completed"))
+    handed = read_handover(run.directory)
+    assert handed is not None and handed.order == order
+    assert (order.checkpoints, order.register_as, len(order.datasets)) == ("all", "plates", 1)
+
+
+def test_what_has_no_weights_to_register_is_told(tmp_path, caplog):
+    run = tracked_run(tmp_path / "run", delivered_to={URI: URI}, settings={"tracking_uri": URI})
+    tracker = MLflowTracker(tracking_uri=URI, register_as="plates")
+    tracker.start(run)
+    tracker.finish("failed")
+    assert not caplog.records
+    tracker.finish("completed")
+    assert "register_as=plates: this run kept no weights" in caplog.text

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runner.trackers.mlflow.metric_names import metric_name
 from runner.trackers.mlflow.packaging import link_files, package_reader
 
 NAME = "model"  # so that it is found at runs:/RUN_ID/model
@@ -55,6 +56,7 @@ class Models:
                 raise
             self._client.finalize_logged_model(model.model_id, "READY")
         self._show(model.model_id, step=card["step"])
+        self._score(model.model_id, card)
         return model.model_id
 
     def register(self, model_id: str, name: str) -> None:
@@ -110,3 +112,21 @@ class Models:
         known = [] if outputs is None else outputs.model_outputs
         if all(each.model_id != model_id for each in known):
             self._client.log_outputs(self._run_id, [LoggedModelOutput(model_id, step=step)])
+
+    def _score(self, model_id: str, card: Mapping[str, Any]) -> None:
+        """Tell that the score was that of this model; the run's own value stays one."""
+        from mlflow.entities import Metric
+
+        metric = (card.get("score") or {}).get("metric")
+        if metric is None:
+            return
+        split, _, name = metric.partition(".")
+        key = metric_name(split, name)
+        values = self._client.get_metric_history(self._run_id, key)
+        scores = [
+            Metric(key, each.value, each.timestamp, each.step, model_id=model_id)
+            for each in values
+            if each.step == card["step"]
+        ]
+        if scores:
+            self._client.log_batch(self._run_id, scores)
