@@ -21,6 +21,7 @@ from PIL import Image
 from runner.build.inference import Reader, load_reader
 from runner.data.pictures import load_picture
 from runner.errors import DataError
+from runner.inference.pictures import Shown, load_source
 
 COLUMN = "image"
 
@@ -43,29 +44,39 @@ class ModelOfPictures:
         Raises DataError, which names the row, for what is no picture.
         """
         given = model_input[COLUMN] if isinstance(model_input, pandas.DataFrame) else model_input
-        pictures = [picture_of(each, name=f"in row {row}") for row, each in enumerate(given)]
+        pictures = [picture_of(each, row) for row, each in enumerate(given)]
         readings = list(self._reader.read(pictures)) if pictures else []
         columns = {name: [reading[name] for reading in readings] for name in ("text", "confidence")}
         return pandas.DataFrame(columns)
 
 
-def picture_of(given: Any, *, name: str) -> Image.Image:
-    """Return the picture behind one input, upright; DataError, which says `name`, if there is none.
+def picture_of(given: Any, row: int) -> Image.Image:
+    """Return the picture behind one input, upright; DataError, which names `row`, for none.
 
     See the top of this file for what it takes; an array may also come as nested lists, from JSON.
     """
-    if isinstance(given, Image.Image):
-        return given
+    name = f"in row {row}"
     if isinstance(given, Path):
         return load_picture(given)
     if isinstance(given, bytes | bytearray):
         return load_picture(io.BytesIO(given), name)
     if isinstance(given, str):
         return load_picture(io.BytesIO(_decoded(given, name)), name)
+    if isinstance(given, list):
+        given = _whole_numbers(given)
+    if isinstance(given, Image.Image | np.ndarray):
+        return load_source(Shown(row, given))
+    raise DataError(f"picture {name} is a {type(given).__name__}: give bytes, a text or an array")
+
+
+def _whole_numbers(given: list[Any]) -> np.ndarray:
+    """Return nested lists as an array, of uint8 if that holds it."""
     try:
-        return Image.fromarray(np.asarray(given, dtype=np.uint8))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"picture {name} cannot be read: {error}") from error
+        array = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        return np.empty(0)
+    fits = array.dtype.kind in "iu" and array.size and array.min() >= 0 and array.max() <= 255
+    return array.astype(np.uint8) if fits else array
 
 
 def _decoded(text: str, name: str) -> bytes:

@@ -199,7 +199,7 @@ def test_an_error_of_the_server_is_no_vanished_file(tmp_path):
 
 
 def test_log_checkpoints_takes_three_words():
-    for wanted in ("kept", None, "yes"):
+    for wanted in ("kept", None, "yes", ["all"]):
         with pytest.raises(ConfigError, match="log_checkpoints must be false, true or all"):
             MLflowTracker(log_checkpoints=wanted)
     run = MLflowTracker(log_checkpoints=True, register_as="plates").at(URI)

@@ -6,7 +6,6 @@ _STATES = {
     "running": "RUNNING",
     "queued": "SCHEDULED",
 }
-_GOES_ON = ("RUNNING", "SCHEDULED")
 
 
 def mlflow_state(state: str) -> str:
@@ -16,8 +15,3 @@ def mlflow_state(state: str) -> str:
     preempted run is RUNNING again once its next job delivers: until then nothing runs.
     """
     return _STATES.get(state, "KILLED")
-
-
-def has_ended(state: str) -> bool:
-    """Tell whether MLflow counts a run in this `state` of ours as over."""
-    return mlflow_state(state) not in _GOES_ON

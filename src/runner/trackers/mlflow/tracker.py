@@ -162,7 +162,7 @@ class MLflowTracker:
 
 def _which_checkpoints(wanted: bool | str) -> str:
     words = {False: "none", True: "kept", "all": "all"}
-    if wanted not in words:
+    if not isinstance(wanted, bool | str) or wanted not in words:
         raise ConfigError(
             f"trackers.mlflow.log_checkpoints must be false, true or all, got {wanted!r}"
         )
