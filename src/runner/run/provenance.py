@@ -1,5 +1,6 @@
 """`run.json`: where a run comes from: command, code, versions, machine, and every job on it."""
 
+import getpass
 import json
 import os
 import re
@@ -61,6 +62,7 @@ def job_entry(
         "command": [redacted(word) for word in command],
         "overrides": [redacted(text) for text in overrides],
         "host": socket.gethostname(),
+        "user": user_name(),
         "pid": os.getpid(),
         "time": round(time.time(), 3),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
@@ -69,6 +71,14 @@ def job_entry(
         **(changed or {}),
     }
     return {**entry, "config_before": dict(config_before)} if config_before else entry
+
+
+def user_name() -> str | None:
+    """Return who runs this process; None where the machine does not know."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may run under a number alone
+        return None
 
 
 def note_begin(path: Path, *, step: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from runner.config.trust import Trust
 from runner.errors import RunError
 from runner.files import write_json_atomically
+from runner.run.provenance import user_name
 from runner.run.secrets import redacted
 from runner.run.signature import is_text_ours, stranger, text_signature
 from runner.sweeps.directory import FORMAT_VERSION, SweepDirectory
@@ -42,6 +43,7 @@ def start_entry(*, command: list[str], code: dict[str, str | None]) -> dict[str,
         "command": [redacted(word) for word in command],
         "code": code,
         "host": socket.gethostname(),
+        "user": user_name(),
         "pid": os.getpid(),
         "time": round(time.time(), 3),
     }
