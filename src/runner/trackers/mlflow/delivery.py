@@ -91,6 +91,8 @@ class Delivery:
             folder = Path(name).name if Path(name).is_dir() else ""
             for path, inner in _inside([name], folder=folder):
                 self._deliver_file(store, run_id, path, folder=inner)
+        if self._mark.creations > 1:
+            store.delete_doubles(self._mark)
         store.log_summary(run_id, ending.summary, at_ms=ending.ended_ms)
         state = mlflow_state(ending.state)
         store.set_state(run_id, state, at_ms=ending.ended_ms)
@@ -128,6 +130,8 @@ class Delivery:
                 key=mark.key, experiment_id=mark.experiment_id, written=mark.written
             )
         self._parameters, self._tags = dict(order.parameters), {}
+        mark.creations += 1
+        self._save_mark()
         return store.create_run(mark, name=order.name, started_ms=order.started_ms, tags=order.tags)
 
     def _continue(self, store: MLflowStore, found: StoredRun) -> str:
