@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import sqlite3
 import statistics
 import subprocess
@@ -32,11 +33,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
-from mirrored import Ask, Mirrored, compare, num_runs  # noqa: E402
-
 from runner.run.directory import RunDirectory  # noqa: E402
 from runner.run.journal import read_journal  # noqa: E402
 from runner.trackers.mlflow.mark import MarkFile  # noqa: E402
+from tests.trackers.mlflow.mirrored import Ask, Mirrored, compare, num_runs  # noqa: E402
 from tests.trackers.mlflow.world import Server  # noqa: E402
 from tests.trackers.postgres import PASSWORD, running_postgres  # noqa: E402
 
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--folder", help="where to work; a temporary folder by default")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and leave no server behind
     with ExitStack() as stack:
         folder = Path(arguments.folder or stack.enter_context(tempfile.TemporaryDirectory()))
         storm = Storm(folder, arguments, stack)

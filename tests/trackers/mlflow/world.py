@@ -113,7 +113,12 @@ class Server:
         command += ["--port", str(self._port), "--workers", "1"]
         command += ["--backend-store-uri", self._backend]
         command += ["--artifacts-destination", str(self._folder / "artifacts")]
-        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+        # Its jobs are six processes more, which nothing here needs.
+        settings = {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
+        environment = os.environ | settings
         with (self._folder / "server.log").open("a") as log:
             self._process = subprocess.Popen(
                 command,

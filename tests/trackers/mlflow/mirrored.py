@@ -1,4 +1,4 @@
-"""What MLflow has of a run, against the run's journal: for the benchmarks of tracking."""
+"""What MLflow has of a run, against the run's journal: for tests and benchmarks."""
 
 import math
 from collections import Counter
