@@ -142,11 +142,7 @@ class Storm:
             found[is_tracked] = self._storm(f"round_{number}", is_tracked=is_tracked)
         (seconds, mirrored, kills), (plain, _, plain_kills) = found[True], found[False]
         assert mirrored is not None
-        print(
-            f"round {number + 1}: tracked {seconds:.1f} s, untracked {plain:.1f} s, ratio "
-            f"{seconds / plain:.4f}; {mirrored}",
-            flush=True,
-        )
+        print(f"round {number + 1}: ratio {seconds / plain:.4f}", flush=True)
         return seconds, plain, mirrored, min(kills, plain_kills)
 
     def _storm(self, name: str, *, is_tracked: bool) -> tuple[float, Mirrored | None, int]:
@@ -175,8 +171,13 @@ class Storm:
         first, last = _first_and_last(directory)
         kills = sum(first < kill < last for kill in weather.kills)
         mirrored = compare(directory, server.uri, ask) if is_tracked else None
-        if is_tracked and num_runs(ask) != 1:
-            print(f"HARMED: {num_runs(ask)} runs in MLflow")
+        runs = num_runs(ask)
+        print(
+            f"{directory.path.parent.name}: {last - first:.1f} s, {kills} kills; {mirrored or ''}",
+            flush=True,
+        )
+        if runs != int(is_tracked):
+            sys.exit(f"MLflow has {runs} runs")
         return last - first, mirrored, kills
 
     def _store(self, folder: Path, name: str) -> tuple[str | None, Ask]:
