@@ -97,10 +97,13 @@ def meet(store: Store, folder: Path, arguments: argparse.Namespace) -> dict[str,
     start = time.monotonic()
     if store.server is not None:
         store.server.start(wait=False)
+    processes: list[subprocess.Popen[bytes]] = []
     try:
-        processes = [start_run(store, folder, n, arguments) for n in range(arguments.runs)]
+        processes.extend(start_run(store, folder, n, arguments) for n in range(arguments.runs))
         codes = [process.wait(timeout=arguments.timeout) for process in processes]
     finally:
+        for process in processes:
+            process.kill()
         if store.server is not None:
             store.server.stop()
     directories = [RunDirectory(folder / "runs" / str(number)) for number in range(arguments.runs)]

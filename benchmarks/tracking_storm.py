@@ -156,10 +156,10 @@ class Storm:
             rows = MarkFile(directory.tracker("mlflow")).load(server.uri).rows
             return f"{rows} rows delivered"
 
-        server.start()
         weather = Weather(server, self._options, delivered)
+        server.start()
+        process = self._train(directory, server.uri if is_tracked else None, self._steps)
         try:
-            process = self._train(directory, server.uri if is_tracked else None, self._steps)
             _wait_for_rows(directory, process)
             weather.start()
             _, errors = process.communicate()
@@ -167,6 +167,7 @@ class Storm:
             if process.returncode:
                 sys.exit(f"training failed:\n{errors}")
         finally:
+            process.kill()
             server.stop()
         first, last = _first_and_last(directory)
         kills = sum(first < kill < last for kill in weather.kills)
