@@ -100,6 +100,8 @@ class Delivery:
         deliver_evaluations(self._directory, self._mark, store, artifacts.store)
         artifacts.store_all(sorted(map(str, self._directory.plots.glob("*.png"))), folder="plots")
         artifacts.store_all(ending.files)
+        if self._mark.creations > 1:
+            store.delete_doubles(self._mark)
         store.log_summary(run_id, ending.summary, at_ms=ending.ended_ms)
         state = mlflow_state(ending.state)
         self._log(store, run_id, [], tags=self._tags_of(ending.state))
@@ -144,6 +146,8 @@ class Delivery:
                 key=mark.key, experiment_id=mark.experiment_id, written=mark.written
             )
         self._parameters, self._tags = dict(order.parameters), {}
+        mark.creations += 1
+        self._save_mark()
         tags = order.tags | ending_tags(STILL_RUNNING, None)
         return store.create_run(mark, name=order.name, started_ms=order.started_ms, tags=tags)
 

@@ -22,6 +22,7 @@ class Mark:
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     run_id: str | None = None
     experiment_id: str | None = None
+    creations: int = 0  # how often the run was asked for; more than once, and there may be doubles
     offset: int = 0  # bytes of the journal delivered
     rows: int = 0
     artifacts: dict[str, str] = field(default_factory=dict)  # file stamp by name on the server
