@@ -47,6 +47,12 @@ def trained_step(directory: RunDirectory, step: int | None = None) -> int:
     if is_exported(directory):
         return _exported_step(directory, step)
     steps = committed_steps(directory.checkpoints)
+    link = directory.checkpoints
+    if link.is_symlink() and not link.exists():
+        raise CheckpointError(
+            f"{link} is a link to {link.readlink()}, which is not there: bring that folder back, "
+            "or let the link lead to where it lies now"
+        )
     if not steps:
         raise CheckpointError(
             f"{directory.path} has no checkpoint: it was stopped too early, or had checkpoint=off"

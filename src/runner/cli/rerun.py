@@ -15,6 +15,7 @@ import runner
 from runner.config.written import read_config
 from runner.errors import RunError
 from runner.run.code_copy import copy_code, has_commit, look_at_root
+from runner.run.code_state import runner_of_process
 from runner.run.directory import RunDirectory
 from runner.run.surroundings import environment_of_then
 
@@ -158,14 +159,11 @@ def _repository_with(commit: str, source: Mapping[str, Any], given: Path | None)
 
 def _note_of_runner(source: Mapping[str, Any]) -> list[str]:
     """Return what to say of a runner that was a checkout of its own, if it is another one now."""
-    from runner.run.code_state import code_and_source
-
     then = source.get("runner", {})
-    now = code_and_source()[1].get("runner", {})
     if "commit" not in then:
         return []
     notes = []
-    if then["commit"] != now.get("commit"):
+    if then["commit"] != runner_of_process().get("commit"):
         notes.append(f"runner itself was a checkout at commit {then['commit'][:12]}, and is not")
     if then["is_edited"]:
         notes.append("runner itself had uncommitted changes, which are not known")

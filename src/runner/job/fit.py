@@ -221,14 +221,19 @@ def _standing(result: Result) -> dict[str, int | float | None]:
 def _place_checkpoints(job: Job, id: str) -> None:
     """With checkpoint.dir, let checkpoints/ be a link to a folder of this run in there."""
     link = job.directory.checkpoints
+    own_folder = f"{job.description.name}_{id}"
+    moved = Path(job.checkpoint_dir or "").absolute() / own_folder
     if link.is_symlink() and not link.exists():
-        raise RunError(
-            f"{link} is a link to {link.readlink()}, which is not there: bring that folder back, "
-            "or remove the link to begin without its checkpoints"
-        )
+        if job.checkpoint_dir is None or not moved.is_dir():
+            raise RunError(
+                f"{link} is a link to {link.readlink()}, which is not there: bring that folder "
+                f"back, give checkpoint.dir=FOLDER if {own_folder} lies in another FOLDER now, or "
+                "remove the link to begin without its checkpoints"
+            )
+        link.unlink()  # made anew below
     if job.checkpoint_dir is None:
         return
-    target = Path(job.checkpoint_dir).absolute() / f"{job.description.name}_{id}"
+    target = moved
     if not link.exists():
         try:
             target.mkdir(parents=True, exist_ok=True)

@@ -79,9 +79,8 @@ def _state(repository: Repository | None) -> CodeState:
 
 def _source(repository: Repository | None) -> dict[str, Any]:
     """Return where the code lies, and what is needed to find all of it in a copy."""
-    package = Path(sys.modules["runner"].__file__ or "").resolve().parent
     if repository is None:
-        return {"working_directory": str(Path.cwd()), "runner": _runner(package)}
+        return {"working_directory": str(Path.cwd()), "runner": runner_of_process()}
     root = repository.root.resolve()
     source: dict[str, Any] = {
         "repository": str(repository.root),
@@ -91,9 +90,25 @@ def _source(repository: Repository | None) -> dict[str, Any]:
         "left_out": dict(repository.left_out),
         "edited_submodules": list(repository.edited_submodules),
     }
-    if not package.is_relative_to(root):  # else it is what `code` describes
-        source["runner"] = _runner(package)
+    if not _package().is_relative_to(root):  # else it is what `code` describes
+        source["runner"] = runner_of_process()
     return source
+
+
+def runner_of_process() -> dict[str, Any]:
+    """Return which runner this is: a version and, of a checkout of its own, its commit."""
+    try:
+        facts: dict[str, Any] = {"version": version("runner")}
+    except PackageNotFoundError:
+        facts = {"version": None}
+    own = None if "site-packages" in _package().parts else look_at_repository(_package())
+    if own is None:
+        return facts
+    return {**facts, "repository": str(own.root), "commit": own.commit, "is_edited": own.diff != ""}
+
+
+def _package() -> Path:
+    return Path(sys.modules["runner"].__file__ or "").resolve().parent
 
 
 def _search_path(root: Path) -> list[Path]:
@@ -101,17 +116,3 @@ def _search_path(root: Path) -> list[Path]:
     places = (Path(entry or os.curdir).resolve() for entry in sys.path)
     inside = (place for place in places if place.is_relative_to(root) and place.is_dir())
     return [place for place in dict.fromkeys(inside) if "site-packages" not in place.parts]
-
-
-def _runner(package: Path) -> dict[str, Any]:
-    """Return which runner this is: a version or, of a checkout of its own, its commit."""
-    try:
-        facts: dict[str, Any] = {"version": version("runner")}
-    except PackageNotFoundError:
-        facts = {"version": None}
-    if "site-packages" in package.parts:
-        return facts
-    own = look_at_repository(package)
-    if own is None:
-        return facts
-    return {**facts, "repository": str(own.root), "commit": own.commit, "is_edited": own.diff != ""}

@@ -16,25 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path, PurePath
+from pathlib import Path
 
-_CODE = frozenset(
-    (
-        ".py",
-        ".pyi",
-        ".pyx",
-        ".pxd",
-        ".c",
-        ".cc",
-        ".cpp",
-        ".cu",
-        ".cuh",
-        ".h",
-        ".hpp",
-        ".sh",
-        ".json",
-    )
-) | {".yaml", ".yml", ".toml", ".cfg", ".ini"}
+_CODE = (
+    *(".py", ".pyi", ".pyx", ".pxd", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".sh"),
+    *(".json", ".yaml", ".yml", ".toml", ".cfg", ".ini"),
+)
 _MARKS = ("pyvenv.cfg", "sweep.json", "run.json", "slurm.jsonl")  # of folders that hold no code
 _LARGEST_FILE = 1 << 20  # bytes of an untracked file that is kept
 _LARGEST_PATCH = 10 << 20
@@ -158,7 +145,7 @@ class Git:
             return [], []
         names = [name for name in os.fsdecode(listed).split("\0") if name]
         kept = _outside_of_runs(self._folder, names)
-        code = [name for name in kept if _is_code(self._folder / name)]
+        code = [name for name in kept if name.endswith(_CODE) and _is_small(self._folder / name)]
         return code, sorted(set(kept) - set(code))
 
     def edited_submodules(self) -> tuple[str, ...]:
@@ -208,19 +195,20 @@ def _outside_of_runs(root: Path, names: Iterable[str]) -> list[str]:
     """Return the names that lie in no run, sweep or virtual environment, nor in a repository."""
 
     @cache
-    def is_apart(folder: PurePath) -> bool:
-        if folder == PurePath():
+    def is_apart(folder: str) -> bool:
+        if not folder:
             return False
-        return is_apart(folder.parent) or any((root / folder / mark).exists() for mark in _MARKS)
+        return is_apart(folder.rpartition("/")[0]) or any(
+            (root / folder / mark).exists() for mark in _MARKS
+        )
 
-    return [
-        name for name in names if not name.endswith("/") and not is_apart(PurePath(name).parent)
-    ]
+    # With plain texts: there may be a hundred thousand.
+    return [name for name in names if name[-1] != "/" and not is_apart(name.rpartition("/")[0])]
 
 
-def _is_code(path: Path) -> bool:
+def _is_small(path: Path) -> bool:
     with suppress(OSError):
-        return path.suffix in _CODE and path.lstat().st_size <= _LARGEST_FILE
+        return path.lstat().st_size <= _LARGEST_FILE
     return False
 
 

@@ -10,6 +10,7 @@ from runner.run.repository import sha256_of
 
 _PLACES = ("host", "executable", "system")  # of a machine: told by themselves they change nothing
 # These say where things are, or how ranks talk, and belong to the machine of now.
+_ENDS_OF_PLACES = ("_DIR", "_PATH", "_HOME", "_CACHE", "_FILE")
 _OF_PLACES = ("RUNNER_", "HF_", "TRANSFORMERS_", "CUDA_VISIBLE", "CUDA_HOME", "NCCL_", "GLOO_")
 
 
@@ -94,7 +95,7 @@ def _lasting(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_place(name: str) -> bool:
-    return name.startswith(_OF_PLACES)
+    return name.startswith(_OF_PLACES) or name.endswith(_ENDS_OF_PLACES)
 
 
 def _text(value: Any) -> str | None:
