@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from runner.reports.page import to_markdown
+from runner.reports.markdown import to_markdown
 from runner.reports.sweep_page import CURVES, PARAMETERS, sweep_page, took
 from runner.reports.table import SweepResults
 from runner.reports.web_page import to_html
