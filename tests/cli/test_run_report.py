@@ -34,8 +34,8 @@ def test_a_completed_run_has_score_figures_curves_and_reliability(tmp_path: Path
     run = run_of(tmp_path, done(0.4), curve=CURVE, values={"accuracy": 0.75})
     write_json_atomically(run.reliability, RELIABILITY.to_plain())
     text = reported(run)
-    assert "- **State**: completed at step 100" in text
-    assert "- **Score**: evaluation.loss 0.4 at step 90; lower is better" in text
+    assert "- **State**: completed\n" in text and "- **Step**: 100\n" in text
+    assert "- **Score**: 0.4 (evaluation.loss at step 90; lower is better)" in text
     assert "| loss | 0.4 |" in text and "| accuracy | 0.75 |" in text
     assert "calibrated on 40 evaluated samples" in text and "| 90% to 95% | 1 |" in text
     assert {file.name for file in run.report.iterdir()} == {
@@ -50,7 +50,7 @@ def test_a_run_that_has_hardly_begun_has_a_page_too(tmp_path: Path) -> None:
     run = run_of(tmp_path, Status(state="queued"))
     run.journal.unlink(missing_ok=True)
     text = reported(run)
-    assert "- **State**: queued at step 0" in text
+    assert "- **State**: queued\n" in text
     assert "## Learning curves" not in text and "## Figures" not in text
 
 

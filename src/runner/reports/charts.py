@@ -8,6 +8,7 @@ from typing import Any
 
 Points = Sequence[tuple[int, float]]  # (step, value), in the order of the steps
 
+FAINT = "faint"
 MOST_POINTS = 500  # of one line: more cannot be told apart
 _LARGEST = 1e150  # beyond it a range of values is no number any more
 _LOG_RATIO = 20.0  # positive values that span more are shown on a logarithmic axis first
@@ -20,6 +21,11 @@ class Line:
     name: str
     points: Points
     tone: str
+
+    @property
+    def is_faint(self) -> bool:
+        """Whether it is there to compare with, and told of with others like it."""
+        return self.tone == FAINT
 
     @property
     def last(self) -> float:
@@ -43,11 +49,14 @@ class Chart:
     lines: Sequence[Line]
     marks: Sequence[Mark] = ()
     prefers_log: bool = False  # of both axes it can be shown on
+    window: tuple[float, float] | None = None  # values outside are left out
 
     @property
     def values(self) -> list[float]:
-        """All values that can be drawn."""
-        return [value for line in self.lines for _, value in line.points if is_drawable(value)]
+        """All values that can be drawn, in the window."""
+        low, high = self.window or (-math.inf, math.inf)
+        every = (value for line in self.lines for _, value in line.points)
+        return [value for value in every if is_drawable(value) and low <= value <= high]
 
     @property
     def has_log(self) -> bool:
@@ -90,6 +99,7 @@ def to_json(chart: Chart) -> str:
     lines = [
         {"name": line.name, "points": [[step, _plain(value)] for step, value in line.points]}
         for line in chart.lines
+        if not line.is_faint
     ]
     text = json.dumps(lines, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -75,6 +75,7 @@ def _ends(charts: Iterable[Chart]) -> Table:
         [chart.title, line.name, str(line.points[-1][0]), text_of(line.last)]
         for chart in charts
         for line in chart.lines
+        if not line.is_faint
     ]
     return Table(header=["value", "of", "step", "last"], rows=rows, left=["value", "of"])
 

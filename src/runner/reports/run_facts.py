@@ -83,6 +83,7 @@ class RunFacts:
     problems: Sequence[str] = ()  # files that cannot be read
     code: CodeFacts = field(default_factory=CodeFacts)
     versions: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)  # all that were installed
     machine: Mapping[str, str] = field(default_factory=dict)
     data: Sequence[tuple[str, str]] = ()
     initial_weights: Sequence[tuple[str, str]] = ()
@@ -94,7 +95,7 @@ class RunFacts:
     checkpoints: Sequence[CheckpointFacts] = ()
     reads_pictures: bool = False
     config: Sequence[str] = ()
-    overridden: Sequence[str] = ()  # dotted keys
+    given: Sequence[str] = ()  # overrides of all jobs
     log: Sequence[str] = ()  # its last lines
 
     @property

@@ -96,12 +96,15 @@ def _provenance(facts: RunFacts) -> Section:
     told = [("Code", "; ".join(facts.code.states) or "in no git repository")]
     if facts.code.branch:
         told.append(("Branch", facts.code.branch))
-    told += [(name.capitalize(), text) for name, text in facts.machine.items()]
+    told += [(name.capitalize().replace("_", " "), text) for name, text in facts.machine.items()]
     if facts.versions:
         versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
         told.append(("Versions", versions))
     told += [*facts.data, *facts.initial_weights]
     blocks: list[Block] = [Facts(facts=told)]
+    if facts.packages:
+        lines = [f"{name}=={version}" for name, version in facts.packages.items()]
+        blocks.append(Folded(title=f"all {len(lines)} packages", lines=lines))
     if facts.code.diff:
         title = f"uncommitted changes, {len(facts.code.diff)} lines"
         blocks.append(Folded(title=title, lines=facts.code.diff, kind="diff"))

@@ -31,7 +31,8 @@ _MOST_CHARTS = 12
 def run_page(facts: RunFacts, pictures: RunPictures) -> Page:
     """Return the report of a run."""
     sections = [
-        _problems(facts),
+        _end(facts),
+        _damage(facts),
         _figures(facts),
         _curves(facts, pictures),
         _samples(facts, pictures),
@@ -83,16 +84,20 @@ def _head(facts: RunFacts) -> list[tuple[str, str]]:
     return head
 
 
-def _problems(facts: RunFacts) -> Section:
+def _end(facts: RunFacts) -> Section:
     blocks: list[Block] = []
-    if facts.error:
-        blocks.append(Paragraph(text=facts.error.strip(), is_warning=True))
+    error = (facts.error or "").strip()
+    if "\n" in error:  # its first line stands at the head
+        blocks.append(Paragraph(text=error, is_warning=True))
     if facts.log:
         title = f"the last {len(facts.log)} lines of its log"
         blocks.append(Folded(title=title, lines=facts.log))
-    blocks += [Paragraph(text=problem, is_warning=True) for problem in facts.problems]
-    title = "Why it ended" if facts.error or facts.log else "What cannot be read"
-    return Section(title=title, blocks=blocks)
+    return Section(title="Why it ended", blocks=blocks)
+
+
+def _damage(facts: RunFacts) -> Section:
+    blocks = [Paragraph(text=problem, is_warning=True) for problem in facts.problems]
+    return Section(title="What cannot be read", blocks=blocks)
 
 
 def _figures(facts: RunFacts) -> Section:
@@ -129,7 +134,10 @@ def _curves(facts: RunFacts, pictures: RunPictures) -> Section:
         return Section(title="Learning curves", blocks=[])
     picture = None
     if pictures.curves is not None:
-        caption = "What the run has logged; each panel is one value."
+        caption = (
+            "What the run has logged, its splits over the same steps. A cross at the top is a "
+            "value that is no number (nan, inf)."
+        )
         picture = Picture(file_name=pictures.curves, caption=caption)
     block = Charts(charts=charts, picture=picture, most=_MOST_CHARTS)
     return Section(title="Learning curves", blocks=[block])
@@ -171,14 +179,21 @@ def _sample_blocks(facts: RunFacts, picture: Picture | None) -> Sequence[Block]:
     return [Samples(samples=samples, picture=picture if has_pictures else None)] if samples else []
 
 
+def _key(word: str) -> str:
+    """Return the dotted key of an override."""
+    return word.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
 def _config(facts: RunFacts) -> Section:
     if not facts.config:
         return Section(title="Config", blocks=[])
     block = ConfigText(
-        title=f"config.yaml, {len(facts.config)} lines", lines=facts.config, marked=facts.overridden
+        title=f"config.yaml, {len(facts.config)} lines",
+        lines=facts.config,
+        marked=[_key(word) for word in facts.given],
     )
     blocks: list[Block] = [block]
-    if facts.overridden:
-        text = f"Given on the command line, and marked below: {', '.join(facts.overridden)}."
+    if facts.given:
+        text = f"Given on the command line: {' '.join(facts.given)}. These keys are marked below."
         blocks.insert(0, Paragraph(text=text))
     return Section(title="Config", blocks=blocks)

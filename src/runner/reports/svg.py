@@ -18,14 +18,14 @@ _CROSS = 3  # half the width of the mark of a value that is no number
 
 @dataclass(frozen=True)
 class Axis:
-    """The vertical axis: a range of values, as they are or as their logarithms."""
+    """The vertical axis: a range of values, as they are or as their (positive) logarithms."""
 
     name: str  # linear | log
     low: float
     high: float
 
     def shows(self, value: float) -> bool:
-        return is_drawable(value) and (self.name == "linear" or value > 0)
+        return is_drawable(value) and self.low <= value <= self.high
 
     def pixel(self, value: float) -> float:
         """Return how far down `value` lies."""
@@ -40,7 +40,9 @@ def draw(chart: Chart) -> str:
     first, last = _steps(chart)
     along = _scale(first, last)
     axes = [linear_axis(chart.values)] + ([log_axis(chart.values)] if chart.has_log else [])
-    label = html.escape(f"{chart.title}: {', '.join(line.name for line in chart.lines)}")
+    label = html.escape(
+        f"{chart.title}: {', '.join(line.name for line in chart.lines if not line.is_faint)}"
+    )
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0" aria-label="{label}" '
         f'data-first="{first}" data-last="{last}" data-left="{LEFT}" data-right="{RIGHT}" '

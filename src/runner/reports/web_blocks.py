@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from runner.reports.charts import Chart, to_json
+from runner.reports.charts import FAINT, Chart, to_json
 from runner.reports.figures import text_of
 from runner.reports.page import (
     Block,
@@ -85,22 +85,31 @@ def _charts(block: Charts) -> str:
         if rest
         else ""
     )
-    return f'<div class="charts">{"".join(shown)}</div>{folded}'
+    note = f'<p class="note">{html.escape(block.picture.caption)}</p>' if block.picture else ""
+    return f'<div class="charts">{"".join(shown)}</div>{folded}{note}'
 
 
 def _chart(chart: Chart) -> str:
     checked = " checked" if chart.is_log else ""
     switch = f'<label class="switch"><input type="checkbox"{checked}>log</label>'
-    legend = "".join(
-        f'<span class="{line.tone}"><i>{html.escape(line.name)}</i> {text_of(line.last)}</span>'
-        for line in chart.lines
-    )
+    legend = f'<span class="legend">{_legend(chart)}</span>'
     return (
         f'<figure class="chart"><figcaption><b>{html.escape(chart.title)}</b>'
-        f'{switch if chart.has_log else ""}<span class="legend">{legend}</span></figcaption>'
+        f"{switch if chart.has_log else ''}{legend}</figcaption>"
         f'<div class="plot">{draw(chart)}<div class="tip" hidden></div></div>'
         f'<script type="application/json">{to_json(chart)}</script></figure>'
     )
+
+
+def _legend(chart: Chart) -> str:
+    told = [
+        f'<span class="{line.tone}"><i>{html.escape(line.name)}</i> {text_of(line.last)}</span>'
+        for line in chart.lines
+        if not line.is_faint
+    ]
+    if others := len(chart.lines) - len(told):
+        told.append(f'<span class="{FAINT}"><i>{others} others</i></span>')
+    return "".join(told)
 
 
 def _samples(block: Samples) -> str:

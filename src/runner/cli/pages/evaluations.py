@@ -17,7 +17,7 @@ def evaluations_of(directory: RunDirectory) -> tuple[list[EvaluationFacts], list
     """Return the evaluations, by name, and what cannot be read."""
     found: list[EvaluationFacts] = []
     problems: list[str] = []
-    for file in sorted(directory.evaluations.glob(f"*/{FILE_NAME}")):
+    for file in sorted(directory.evaluations.glob(f"[!.]*/{FILE_NAME}")):
         try:
             found.append(_evaluation(file))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

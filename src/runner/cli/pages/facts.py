@@ -57,7 +57,8 @@ def facts_of(directory: RunDirectory) -> RunFacts:
         problems=problems,
         code=_code(provenance),
         versions=provenance.get("versions") or {},
-        machine={name: str(text) for name, text in (provenance.get("machine") or {}).items()},
+        machine=_scalars(provenance.get("machine")) | _scalars(provenance.get("source")),
+        packages=_scalars(provenance.get("packages")),
         data=_data(config, provenance),
         initial_weights=_initial_weights(directory),
         jobs=jobs_of(directory, jobs, state=row.state),
@@ -68,9 +69,15 @@ def facts_of(directory: RunDirectory) -> RunFacts:
         checkpoints=checkpoints_of(directory, rows, metric=metric),
         reads_pictures=directory.preprocessor.is_dir(),
         config=_lines(directory.config),
-        overridden=_overridden(jobs),
+        given=_given(jobs),
         log=_last_lines(directory) if row.state not in _UNTOLD else [],
     )
+
+
+def _scalars(node: object) -> dict[str, str]:
+    """Return what stands right in a node of run.json, as text; nothing for an absent one."""
+    pairs = node.items() if isinstance(node, Mapping) else ()
+    return {str(name): str(one) for name, one in pairs if isinstance(one, str | int | float)}
 
 
 def _damaged(name: str, numbers: list[int]) -> str:
@@ -123,11 +130,9 @@ def _initial_weights(directory: RunDirectory) -> list[tuple[str, str]]:
         return [("First weights", f"{directory.init_weights.name} cannot be read: {error}")]
 
 
-def _overridden(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the keys that were given on the command line, of the first job and of later ones."""
-    words = (word for job in jobs for word in job["overrides"])
-    keys = (word.lstrip("+~").partition("=")[0].partition("@")[0] for word in words)
-    return list(dict.fromkeys(keys))
+def _given(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return what was given on the command line, to the first job and to later ones."""
+    return list(dict.fromkeys(word for job in jobs for word in job["overrides"]))
 
 
 def _reliability(directory: RunDirectory) -> ReliabilityReport | None:

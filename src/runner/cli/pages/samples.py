@@ -20,7 +20,7 @@ _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 def samples_of(directory: RunDirectory, config: Mapping[str, Any]) -> SampleFacts | None:
     """Return samples of the newest evaluation after the training; else those of the training."""
-    tables = [*directory.evaluations.glob(f"*/{_TABLE}"), *directory.predictions.glob("*.csv")]
+    tables = [*directory.evaluations.glob(f"[!.]*/{_TABLE}"), *directory.predictions.glob("*.csv")]
     for table in sorted(tables, key=lambda path: -path.stat().st_mtime):
         facts = _of_table(table, _roots(directory, config))
         if facts is not None:

@@ -80,14 +80,14 @@ class Chart {
     this.hair.replaceChildren();
     const x = this.x(step);
     this.add("line", { x1: x, x2: x, y1: this.frame.top, y2: this.frame.bottom });
-    this.tip.replaceChildren(Object.assign(document.createElement("b"), { textContent: `step ${step}` }));
+    this.tip.replaceChildren(Object.assign(document.createElement("b"), { textContent: `step ${step} ` }));
     const tones = this.figure.querySelectorAll(".legend > span");
     this.lines.forEach((line, index) => {
       const [at, value] = line.points[nearest(line.points, step)];
       const row = document.createElement("span");
       row.className = tones[index]?.className ?? "";
       const name = line.name + (at === step ? "" : ` (${at})`);
-      row.append(Object.assign(document.createElement("i"), { textContent: name }), told(value));
+      row.append(Object.assign(document.createElement("i"), { textContent: name }), ` ${told(value)} `);
       this.tip.append(row);
       const y = this.y(value);
       if (y !== null) this.add("circle", { cx: this.x(at), cy: y, r: 4, class: row.className });
