@@ -163,7 +163,7 @@ def _line(line: Line, axis: Axis, along: Callable[[int], float]) -> str:
     ]
     parts = [f'<path d="{_path(places)}"/>']
     drawn = [place for place in places if place is not None]
-    if len(drawn) <= _DOTS:
+    if len(drawn) <= (1 if line.is_faint else _DOTS):
         radius = 4 if len(drawn) == 1 else 2.5
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>' for x, y in drawn]
     parts += [_cross(along(step)) for step, value in line.points if not is_drawable(value)]

@@ -1,7 +1,7 @@
 """The chart of a sweep: the best metric of its runs, the best runs in colour."""
 
 from runner.reports.charts import FAINT, Chart, Line, is_drawable, spans_decades, thinned
-from runner.reports.figures import text_of, window_of
+from runner.reports.figures import window_of
 from runner.reports.run_charts import TONES
 from runner.reports.table import RunResult, SweepResults, ranked, short_label
 
@@ -34,4 +34,5 @@ def sweep_chart(results: SweepResults) -> Chart:
 
 
 def _name(run: RunResult) -> str:
-    return f"run {run.number}: {text_of(run.score)} ({short_label(run)})"
+    label = short_label(run)
+    return f"run {run.number} ({label})" if label else f"run {run.number}"

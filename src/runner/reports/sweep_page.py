@@ -62,6 +62,7 @@ def sweep_page(
     return Page(
         title=f"Sweep {results.name}",
         facts=_facts(results),
+        commands=[("Command", results.command)],
         sections=[section for section in sections if section.blocks],
     )
 
@@ -89,7 +90,6 @@ def _facts(results: SweepResults) -> list[tuple[str, str]]:
         ("Runs", f"{total}: {states}"),
         ("Score", f"the best {results.metric} of a run; {better(results.mode)}"),
         ("Varied", f"{', '.join(results.swept)} ({results.kind})"),
-        ("Command", results.command),
         ("Code", "; ".join(results.code) or "in no git repository"),
     ]
     if best := ranked(results.runs, mode=results.mode)[:1]:
