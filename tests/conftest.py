@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import browser, started_browser
 from tests.slurm.cluster import (
     new_jobs,
     slurm_cluster,
@@ -14,7 +15,14 @@ from tests.slurm.cluster import (
     slurm_conf,
 )
 
-__all__ = ["new_jobs", "slurm_cluster", "slurm_cluster_with_accounting", "slurm_conf"]  # fixtures
+__all__ = [  # fixtures
+    "browser",
+    "new_jobs",
+    "slurm_cluster",
+    "slurm_cluster_with_accounting",
+    "slurm_conf",
+    "started_browser",
+]
 
 # Before torch is imported: tests are many and small.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

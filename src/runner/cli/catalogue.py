@@ -13,7 +13,7 @@ COMMANDS = {
     "status": "how the runs of a sweep stand, or one run",
     "cancel": "end the jobs of a sweep or a run, here or on a cluster",
     "sync": "deliver to the trackers what runs have logged and not delivered",
-    "report": "a sweep or a run as a page: scores, effect of each parameter, curves, reliability",
+    "report": "a sweep or a run as a page: scores, curves, samples, effect of each key, origin",
     "reproduce": "train a run again with the code of then, and compare every value",
     "clean": "delete checkpoints of a sweep that nobody needs any more",
 }
