@@ -89,15 +89,15 @@ def test_what_differs_is_told_layout_keys_apart(folder: Path) -> None:
 
 
 def test_the_first_value_that_differs_is_told(folder: Path) -> None:
-    (parting,) = compared(folder, "one", "two")["partings"]
+    (pair,) = compared(folder, "one", "two")["partings"]
+    assert (pair["compared"], pair["differing"], pair["last_step"]) == (6, 3, 30)
+    parting = pair["parting"]
     assert (parting["step"], parting["metric"]) == (20, "evaluation.loss")
-    assert (parting["first_value"], parting["second_value"]) == (0.25, 0.26)
+    assert (parting["first"], parting["second"]) == (0.25, 0.26)
     shown = call("compare", "one", "two", cwd=folder).stdout
-    assert (
-        "A and B part at step 20: evaluation.loss is 0.25 and 0.26 (after 2 equal values" in shown
-    )
+    assert "A and B part at step 20: evaluation.loss is 0.25 and 0.26; of 6 values 3" in shown
     (tolerant,) = compared(folder, "one", "two", "--rtol", "0.05")["partings"]
-    assert tolerant["step"] == 30
+    assert tolerant["parting"]["step"] == 30
     shown = call("compare", "one", "two", "--rtol", "0.5", cwd=folder).stdout
     assert "equal within a tolerance of 0.5 up to the end: 6 values, up to step 30" in shown
 
@@ -201,5 +201,6 @@ def test_what_cannot_be_compared_is_told(folder: Path) -> None:
 def test_unequal_logs_have_nothing_in_common(tmp_path: Path) -> None:
     make_run(tmp_path / "one", evaluations={10: {"loss": 1.0}})
     make_run(tmp_path / "two", config=config_of(lr=1.0), evaluations={15: {"loss": float("nan")}})
-    (parting,) = compared(tmp_path, "one", "two")["partings"]
-    assert not parting["parted"] and parting["step"] is None
+    (pair,) = compared(tmp_path, "one", "two")["partings"]
+    assert pair["compared"] == 0 and pair["parting"] is None
+    assert "have logged nothing for the same step" in call("compare", ".", cwd=tmp_path).stdout

@@ -30,7 +30,7 @@ ANSWERS = {  # what stands in the output of each
     "ls --sort score --limit 10": "8 runs, 1 sweep",
     "ls --json": '"kind": "sweep"',
     "compare RUN_A RUN_B": "A and B part at step 20: evaluation.loss is",
-    "compare RUN_A RUN_B --rtol 1e-6": "(after 1 equal value, compared within a tolerance",
+    "compare RUN_A RUN_B --rtol 1e-6": "differ, compared within a tolerance",
     "compare RUN_A RUN_B --code": "The same: commit",
     "compare SWEEP_DIR": "Is the difference real?",
     "compare SWEEP_DIR --metric test.loss --metric evaluation.loss": "adjusted for 2 differences",

@@ -1,46 +1,58 @@
-"""The first value at which the journals of two runs part."""
-
 import math
 
+import pytest
+
 from runner.run.journal import Row
-from runner.run.parting import parting_of
+from runner.run.parting import RowComparison, compare_rows, first_parting
 
 
-def rows(*values: float, split: str = "evaluation", every: int = 10) -> list[Row]:
-    return [
-        Row(step=every * at, epoch=0.0, time=0.0, split=split, values={"loss": value})
-        for at, value in enumerate(values, start=1)
-    ]
+def row(step: int, split: str = "train", **values: float) -> Row:
+    return Row(step=step, epoch=0.0, time=float(step), split=split, values=values)
 
 
-def test_the_first_value_that_differs_by_a_bit_is_found() -> None:
-    other = math.nextafter(0.3, 1.0)
-    parting = parting_of(rows(0.5, 0.3, 0.2), rows(0.5, other, 0.9))
-    assert parting.have_parted
-    assert (parting.step, parting.metric) == (20, "evaluation.loss")
-    assert (parting.first, parting.second, parting.num_equal) == (0.3, other, 1)
+def test_equal_journals_agree_whatever_time_and_machine_did() -> None:
+    first = [row(1, loss=0.5, batch_seconds=1.0), row(1, "speed", rate=9.0), row(2, loss=math.nan)]
+    second = [row(1, loss=0.5, batch_seconds=2.0), row(1, "system", cpu=1.0), row(2, loss=math.nan)]
+    assert compare_rows(first, second) == RowComparison(
+        last_step=2, compared=2, differing=0, lacking=0, parting=None
+    )
+    assert compare_rows(first, second).is_exact
 
 
-def test_a_tolerance_lets_small_differences_pass() -> None:
-    first, second = rows(0.5, 0.3, 0.2), rows(0.5, 0.3 + 1e-9, 0.21)
-    assert parting_of(first, second, rtol=1e-6).step == 30
-    assert not parting_of(first, second, rtol=0.1).have_parted
+def test_the_first_difference_is_told_in_the_order_of_steps() -> None:
+    first = [row(1, loss=0.5), row(3, loss=0.1), row(2, "evaluation", cer=0.5, loss=0.25)]
+    second = [row(3, loss=0.2), row(2, "evaluation", cer=0.5, loss=0.5), row(1, loss=0.5)]
+    parting = first_parting(first, second)
+    assert parting is not None
+    assert (parting.step, parting.metric, parting.difference) == (2, "evaluation.loss", 0.25)
+    assert compare_rows(first, second).differing == 2
 
 
-def test_equal_journals_are_equal_up_to_the_shorter_end() -> None:
-    nan = math.nan
-    parting = parting_of(rows(0.5, nan, 0.2), rows(0.5, nan))
-    assert not parting.have_parted and (parting.num_equal, parting.step) == (2, 20)
+def test_a_single_bit_counts_and_rtol_forgives_it() -> None:
+    first, second = [row(1, loss=0.1)], [row(1, loss=math.nextafter(0.1, 1))]
+    assert first_parting(first, second) is not None
+    assert first_parting(first, second, rtol=1e-12) is None
+    assert first_parting([row(1, loss=0.1)], [row(1, loss=0.2)], rtol=1e-2) is not None
+    assert first_parting([row(1, loss=math.inf)], [row(1, loss=1.0)], rtol=1e-2) is not None
 
 
-def test_rows_that_one_lacks_and_the_machine_say_nothing() -> None:
-    first = [*rows(0.5, 0.4, every=5), *rows(100.0, split="speed")]
-    second = [*rows(0.4, every=10), *rows(200.0, split="speed")]
-    parting = parting_of(first, second)
-    assert not parting.have_parted and parting.num_equal == 1
-    assert parting_of(rows(1.0), []).has_nothing
+def test_a_longer_run_agrees_with_a_shorter_one() -> None:
+    first = [row(1, loss=0.5), row(2, loss=0.4), row(3, loss=0.3)]
+    assert compare_rows(first, first[:2]).is_exact
+    assert compare_rows(first, first[:2]).last_step == 2
+    assert compare_rows(first, [*first[:2], row(3, loss=9.0)], until=2).is_exact
 
 
-def test_steps_decide_what_comes_first_not_the_order_of_the_lines() -> None:
-    first, second = rows(0.5, 0.4), rows(0.6, 0.3)
-    assert parting_of(first[::-1], second).step == 10
+def test_what_one_logs_alone_is_told_but_is_no_difference_of_values() -> None:
+    first = [row(1, loss=0.5), row(2, loss=0.4)]
+    second = [row(2, loss=0.4)]
+    found = compare_rows(first, second)
+    assert (found.lacking, found.differing, found.is_exact) == (1, 0, False)
+    assert found.parting is not None
+    assert (found.parting.step, found.parting.difference) == (1, None)
+    assert first_parting(first, second) is None
+
+
+@pytest.mark.parametrize("rows", [[], [row(1, loss=0.5)]])
+def test_nothing_compared_is_no_agreement(rows: list[Row]) -> None:
+    assert not compare_rows(rows, []).is_exact

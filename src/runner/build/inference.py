@@ -1,4 +1,9 @@
-"""Build a reader from a run: the trained model with what it needs to read new pictures."""
+"""Build a reader from a run or an exported model: with all it needs to read new pictures.
+
+reader = load_reader("outputs/plate_ocr/2026-11-21_10-30-00_1a2b3c4d")
+for reading in reader.read(["plates/"]):
+    print(reading["file"], reading["text"], reading["confidence"])
+"""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -10,13 +15,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from runner.build.trained import trained_step
+from runner.build.trained_weights import load_trained_weights
 from runner.build.trusted import trusted_config
-from runner.checkpoint.store import CheckpointStore
 from runner.config.instantiate import instantiate
 from runner.config.options import HardwareOptions
 from runner.config.run_config import RunConfig
-from runner.data.pictures import find_pictures
 from runner.errors import RunError
+from runner.inference.pictures import Given, sources_of
 from runner.inference.predict import predict_pictures
 from runner.metrics.calibration import UNCALIBRATED, Calibration, Uncalibrated
 from runner.run.directory import RunDirectory
@@ -36,35 +41,43 @@ class Reader:
     precision: Precision
     calibration: Calibration | Uncalibrated = UNCALIBRATED
 
-    def read(self, paths: Iterable[Path]) -> Iterator[dict[str, str | float]]:
-        """Yield file, text and confidence (0-1) for each picture in `paths`, files or folders."""
+    def read(
+        self, pictures: Given | Iterable[Given], *, batch_size: int = 64
+    ) -> Iterator[dict[str, str | float]]:
+        """Yield file, text and confidence (0-1) for each of `pictures`, as soon as it is read.
+
+        They are files, folders, PIL pictures or arrays (height, width) or (height, width, 3) of
+        uint8, in any mixture, also from a generator. One that is no file is named by its number.
+        """
         readings = predict_pictures(
             self.model,
             self.task,
             self.preprocessor,
-            find_pictures(paths),
+            sources_of(pictures),
             device=self.device,
             precision=self.precision,
             calibration=self.calibration,
+            batch_size=batch_size,
         )
         return (asdict(reading) for reading in readings)
 
 
-def load_reader(path: Path, *, device: str = "auto", step: int | None = None) -> Reader:
-    """Return the reader that the run in `path` trained, with its best weights or those of `step`.
+def load_reader(path: str | Path, *, device: str = "auto", step: int | None = None) -> Reader:
+    """Return the reader that was trained in `path`, a run's directory or an exported model.
 
-    Its data need not be there. Raises RunnerError for a run that is none or reads no pictures.
+    A run has its best weights, or those of `step`. Its data need not be there. Raises RunnerError
+    for what is neither, or reads no pictures.
     """
-    directory = RunDirectory(path)
+    directory = RunDirectory(Path(path))
     config = trusted_config(directory)
     place = prepare_hardware(HardwareOptions(device=device, threads=config.hardware.threads))
-    model = instantiate(config.model, "model")
     chosen = trained_step(directory, step)
-    CheckpointStore(directory.checkpoints).read_weights(chosen, model)
+    preprocessor = _preprocessor(config, directory.path)
+    model = load_trained_weights(instantiate(config.model, "model"), directory, chosen)
     return Reader(
-        model=model.to(place).eval(),
+        model=model.to(place),
         task=instantiate(config.task, "task"),
-        preprocessor=_preprocessor(config, path),
+        preprocessor=preprocessor,
         device=place,
         precision=Precision(config.precision, place),
         calibration=calibration_of(directory, chosen),

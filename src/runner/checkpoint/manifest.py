@@ -113,6 +113,11 @@ def verified_manifest(directory: Path, *, beat: Callable[[], None] = lambda: Non
     return manifest
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of the file at `path`."""
+    return _entry(path, lambda: None).sha256
+
+
 def _entry(path: Path, beat: Callable[[], None]) -> FileEntry:
     digest, size = hashlib.sha256(), 0
     piece = memoryview(bytearray(min(_READ_BYTES, path.stat().st_size + 1)))

@@ -117,6 +117,14 @@ def load_weights(
     CheckpointError names what does not fit. `beat` is called after each file.
     """
     tensors = read_tensors(directory, tied, stem=stem, beat=beat)
+    fit_weights(model, tensors, directory / _shard_files(stem, 1)[0])
+
+
+def fit_weights(model: nn.Module, tensors: Mapping[str, Tensor], place: Path) -> None:
+    """Load `tensors`, whole and found at `place`, into `model`; CheckpointError if they do not fit.
+
+    They have to be all of its weights, and no others.
+    """
     expected = model.state_dict()
     problems = [f"{name} is missing from the file" for name in expected if name not in tensors] + [
         f"{name} is not in the model{did_you_mean(name, expected)}"
@@ -129,7 +137,6 @@ def load_weights(
         if name in tensors and tensors[name].shape != tensor.shape
     ]
     if problems:
-        place = directory / _shard_files(stem, 1)[0]
         raise CheckpointError(f"{place} does not fit the model: " + "; ".join(problems))
     model.load_state_dict(
         {name: part_of(tensor, like=expected[name]) for name, tensor in tensors.items()}

@@ -18,7 +18,7 @@ from runner.reports.comparison_page import Comparison, comparison_page
 from runner.reports.page import Block, Folded, Page, Paragraph, Picture, Table
 from runner.reports.significance import Difference, adjusted, difference
 from runner.run.code_difference import describe_code
-from runner.run.parting import Parting, parting_of
+from runner.run.parting import RowComparison, compare_rows
 
 _LONGEST_CELL = 44
 _CURVES = "curves.png"
@@ -53,13 +53,13 @@ def compare(
         print(page)
 
 
-def _partings(sides: Sequence[Side], rtol: float) -> list[tuple[str, str, Parting]]:
+def _partings(sides: Sequence[Side], rtol: float) -> list[tuple[str, str, RowComparison]]:
     """Compare the first run with each other, where each side is one run."""
     if any(len(side.runs) > 1 for side in sides):
         return []
     first, *others = sides
     return [
-        (first.label, side.label, parting_of(first.first.rows, side.first.rows, rtol=rtol))
+        (first.label, side.label, compare_rows(first.first.rows, side.first.rows, rtol=rtol))
         for side in others
     ]
 
@@ -139,10 +139,7 @@ def _plain(found: Comparison) -> dict[str, Any]:
         "layout": by_side(differing(sides, layout=True)),
         "surroundings": by_side(surroundings(sides)),
         "metrics": {name: _plain_metric(name, sides) for name in metrics_of(sides)},
-        "partings": [
-            {"first": a, "second": b, "parted": each.have_parted, **_finite_values(_named(each))}
-            for a, b, each in found.partings
-        ],
+        "partings": [_plain_parting(a, b, each) for a, b, each in found.partings],
         "differences": [
             {**_finite_values(asdict(each)), "is_real": each.is_real} for each in found.differences
         ],
@@ -169,9 +166,12 @@ def _plain_metric(metric: str, sides: Sequence[Side]) -> dict[str, Any]:
     return {"mode": mode_of(metric, sides), **figures}
 
 
-def _named(each: Parting) -> dict[str, Any]:
-    plain = asdict(each)
-    return {**plain, "first_value": plain.pop("first"), "second_value": plain.pop("second")}
+def _plain_parting(a: str, b: str, each: RowComparison) -> dict[str, Any]:
+    values = None
+    if each.parting is not None and each.parting.difference is not None:
+        values = _finite_values({**asdict(each.parting), "metric": each.parting.metric})
+    counts = {key: value for key, value in asdict(each).items() if key != "parting"}
+    return {"first": a, "second": b, **counts, "parting": values}
 
 
 def _finite_values(plain: dict[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,9 @@
     run.status.state, run.score, run.config["optimizer"]["lr"]
     steps, values = zip(*run.series("evaluation.cer"))
     model = run.load_model()
+    for reading in run.load_reader().read(["plates/"]): ...
 
-Only `load_model` imports torch.
+Only what loads a model imports torch.
 """
 
 from pathlib import Path
@@ -22,6 +23,8 @@ from runner.run.status import Status, read_status
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from runner.build.inference import Reader
 
 
 class Run:
@@ -127,6 +130,12 @@ class Run:
         model = model if model is not None else self._build_model()
         CheckpointStore(self.directory.checkpoints).read_weights(chosen, model)
         return model.eval()
+
+    def load_reader(self, *, device: str = "auto", step: int | None = None) -> "Reader":
+        """Return what reads pictures with the trained model, see `Reader.read`."""
+        from runner.build.inference import load_reader
+
+        return load_reader(self.directory.path, device=device, step=step)
 
     def load_preprocessor(self, preprocessor: Any = None) -> Any:
         """Return what prepared the input in training (`Data.preprocessor`).

@@ -16,7 +16,7 @@ from runner.reports.comparison import (
 from runner.reports.page import Block, Folded, Page, Paragraph, Section, Table
 from runner.reports.significance import FEW, PAIRED, Difference
 from runner.run.code_difference import describe_code, difference_in, differing_files, files_of
-from runner.run.parting import Parting
+from runner.run.parting import RowComparison
 
 MOST_COLUMNS = 5  # more sides than this are rows
 _MOST_FILES = 12
@@ -28,7 +28,7 @@ class Comparison:
     """All that was found, by the functions beside this."""
 
     sides: Sequence[Side]
-    partings: Sequence[tuple[str, str, Parting]]  # of pairs of runs
+    partings: Sequence[tuple[str, str, RowComparison]]  # of pairs of runs
     differences: Sequence[Difference]  # of groups
     rtol: float = 0.0
     notes: Sequence[str] = ()
@@ -292,19 +292,19 @@ def _partings(found: Comparison) -> list[Block]:
     return [Paragraph(text=_sentence(a, b, each, how)) for a, b, each in found.partings]
 
 
-def _sentence(a: str, b: str, each: Parting, how: str) -> str:
-    if each.has_nothing:
+def _sentence(a: str, b: str, each: RowComparison, how: str) -> str:
+    if not each.compared:
         return f"{a} and {b} have logged nothing for the same step."
-    if not each.have_parted:
+    parting = each.parting
+    if parting is None or parting.difference is None:
+        lacking = f"; {each.lacking} values one of them has alone" if each.lacking else ""
         return (
-            f"{a} and {b} are equal {how} up to the end: {each.num_equal} values, up to step "
-            f"{each.step}, the last that both have."
+            f"{a} and {b} are equal {how} up to the end: {each.compared} values, up to step "
+            f"{each.last_step}, which both have reached{lacking}."
         )
-    values = "value" if each.num_equal == 1 else "values"
-    before = f"after {each.num_equal} equal {values}" if each.num_equal else "the very first value"
     return (
-        f"{a} and {b} part at step {each.step}: {each.metric} is {each.first!r} and "
-        f"{each.second!r} ({before}, compared {how})."
+        f"{a} and {b} part at step {parting.step}: {parting.metric} is {parting.first!r} and "
+        f"{parting.second!r}; of {each.compared} values {each.differing} differ, compared {how}."
     )
 
 

@@ -1,60 +1,109 @@
-"""The first value at which the journals of two runs part."""
+"""Where two journals part: the first value that two runs of the same thing do not share.
+
+Only values that the config and the code decide are compared: what a machine does to a run (speed,
+system, seconds) is another one each time.
+"""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from runner.run.journal import Row
 
-MACHINE_SPLITS = ("speed", "system")  # what the machine did, not what was computed
+OF_THE_MACHINE = ("speed", "system")  # splits that tell of the machine, not of the training
+_SECONDS = "seconds"  # ends the names of values that are times
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parting:
-    """How far two journals are equal; `metric` is None if no value that both have differs."""
+    """A value that is another one in the second run; None in the run that lacks it."""
 
-    num_equal: int  # values before, or in all
-    step: int | None = None  # of the first that differs; else the last step that both have
-    metric: str | None = None  # "evaluation.loss"
-    first: float | None = None
-    second: float | None = None
-
-    @property
-    def have_parted(self) -> bool:
-        return self.metric is not None
+    step: int
+    split: str
+    name: str
+    first: float | None
+    second: float | None
 
     @property
-    def has_nothing(self) -> bool:
-        """Whether the two have no value in common."""
-        return self.step is None
+    def metric(self) -> str:
+        """The name by which a config calls the value: "evaluation.loss"."""
+        return f"{self.split}.{self.name}"
+
+    @property
+    def difference(self) -> float | None:
+        """How much larger the second is; None where one of them lacks the value."""
+        if self.first is None or self.second is None:
+            return None
+        return self.second - self.first
 
 
-def parting_of(first: Sequence[Row], second: Sequence[Row], *, rtol: float = 0.0) -> Parting:
-    """Compare what both have logged for the same step, in the order of steps.
+@dataclass(frozen=True, kw_only=True)
+class RowComparison:
+    """How far two journals agree, up to `last_step`, which both of them have reached."""
 
-    Values are equal when they are the same bits, or differ by at most `rtol` times the larger. Rows
-    and values that one of the two lacks say nothing: it may log at other steps, or be shorter.
+    last_step: int
+    compared: int  # values of both
+    differing: int
+    lacking: int  # values that one of them has alone
+    parting: Parting | None  # the first difference, or else the first value that one lacks
+
+    @property
+    def is_exact(self) -> bool:
+        """Return whether something was compared, and all of it is the same."""
+        return self.compared > 0 and self.parting is None
+
+
+def compare_rows(
+    first: Iterable[Row], second: Iterable[Row], *, rtol: float = 0.0, until: int | None = None
+) -> RowComparison:
+    """Compare what two runs have logged, up to where the shorter one came, or the step `until`.
+
+    Values differ if they are further apart than `rtol` times the larger; with 0, by a single bit.
     """
-    num_equal, last = 0, None
-    for step, metric, one, other in _common(first, second):
-        if not _are_equal(one, other, rtol):
-            return Parting(num_equal=num_equal, step=step, metric=metric, first=one, second=other)
-        num_equal, last = num_equal + 1, step
-    return Parting(num_equal=num_equal, step=last)
+    ours, theirs = _values(first), _values(second)
+    last = min(
+        max((step for step, _, _ in ours), default=0), max((key[0] for key in theirs), default=0)
+    )
+    last = last if until is None else min(last, until)
+    keys = [key for key in dict.fromkeys([*ours, *theirs]) if key[0] <= last]
+    keys.sort(key=lambda key: key[0])  # stable: within a step in the order in which it was logged
+    apart = [
+        Parting(step=key[0], split=key[1], name=key[2], first=ours.get(key), second=theirs.get(key))
+        for key in keys
+        if key not in ours or key not in theirs or not _is_same(ours[key], theirs[key], rtol)
+    ]
+    differing = [one for one in apart if one.first is not None and one.second is not None]
+    return RowComparison(
+        last_step=last,
+        compared=sum(key in ours and key in theirs for key in keys),
+        differing=len(differing),
+        lacking=len(apart) - len(differing),
+        parting=next(iter(differing or apart), None),
+    )
 
 
-def _common(first: Sequence[Row], second: Sequence[Row]) -> Iterator[tuple[int, str, float, float]]:
-    others = {(row.step, row.split): row.values for row in second}
-    for row in sorted(first, key=lambda row: row.step):
-        if row.split in MACHINE_SPLITS:
-            continue
-        values = others.get((row.step, row.split), {})
-        for name, value in row.values.items():
-            if name in values:
-                yield row.step, f"{row.split}.{name}", value, values[name]
+def first_parting(
+    first: Iterable[Row], second: Iterable[Row], *, rtol: float = 0.0
+) -> Parting | None:
+    """Return the first value of which two runs have another one; None where they agree.
+
+    Values that one of them has alone, since it logs or evaluates more often, are left out.
+    """
+    parting = compare_rows(first, second, rtol=rtol).parting
+    return parting if parting is not None and parting.difference is not None else None
 
 
-def _are_equal(one: float, other: float, rtol: float) -> bool:
-    if math.isnan(one) or math.isnan(other):
-        return math.isnan(one) and math.isnan(other)
-    return one == other or math.isclose(one, other, rel_tol=rtol, abs_tol=0.0)
+def _values(rows: Iterable[Row]) -> dict[tuple[int, str, str], float]:
+    return {
+        (row.step, row.split, name): value
+        for row in rows
+        if row.split not in OF_THE_MACHINE
+        for name, value in row.values.items()
+        if not name.endswith(_SECONDS)
+    }
+
+
+def _is_same(one: float, other: float, rtol: float) -> bool:
+    if one == other or (math.isnan(one) and math.isnan(other)):
+        return True
+    return rtol > 0 and math.isclose(one, other, rel_tol=rtol)
