@@ -40,6 +40,9 @@ sys.exit(code)
         ["report", "--help"],
         ["clean", "--help"],
         ["status", "sweep"],
+        ["ls", "."],
+        ["ls", ".", "--runs", "--where", "trainer.max_steps=100", "--sort", "score"],
+        ["compare", "sweep/0", "sweep/1"],
         ["clean", "sweep", "--yes"],
     ],
     ids=" ".join,
@@ -48,7 +51,8 @@ def test_it_imports_nothing_heavy_and_takes_little_time(
     arguments: list[str], tmp_path: Path
 ) -> None:
     sweep = sweep_directories.plan(tmp_path / "sweep", [[f"seed={number}"] for number in range(20)])
-    sweep_directories.begin(sweep, 0, sweep_directories.done(0.5))
+    for number in range(2):
+        sweep_directories.begin(sweep, number, sweep_directories.done(0.5))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     probe = PROBE.format(arguments=arguments, heavy=HEAVY)
     done = subprocess.run(

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.run.code_difference import describe_code
 from runner.run.status import Status
-from runner.sweeps.history import describe_code, history_of, limits_text
+from runner.sweeps.history import history_of, limits_text
 from runner.sweeps.summary import summarize
 from tests.sweeps.sweep_directories import begin, config_of, done, plan
 

@@ -77,7 +77,7 @@ def estimate(scores: Sequence[float]) -> Estimate:
     return Estimate(mean=mean, count=count, deviation=deviation, half_width=half_width)
 
 
-def t_quantile(degrees: int) -> float:
+def t_quantile(degrees: float) -> float:
     """Return how many standard errors a two-sided 95% interval reaches."""
     from scipy.special import stdtrit  # a tenth of the time of scipy.stats
 

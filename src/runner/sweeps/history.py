@@ -1,6 +1,5 @@
 """How the runs of a sweep came to their scores, from their own files: curves, code, limits."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from runner.errors import RunError
+from runner.run.code_difference import describe_code
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row, read_journal
 from runner.run.provenance import read_provenance
@@ -53,17 +53,6 @@ def history_of(row: RunRow, *, metric: str, others: Iterable[str] = ()) -> RunHi
         code=_states(provenance),
         limits=limits,
     )
-
-
-def describe_code(code: Mapping[str, str | None]) -> str:
-    """Return a state of the code in a few words, another for another diff."""
-    commit, diff = code.get("commit"), code.get("diff")
-    if not commit:
-        return "in no git repository"
-    if not diff:
-        return f"commit {commit[:12]}"
-    mark = hashlib.sha256(diff.encode()).hexdigest()[:6]
-    return f"commit {commit[:12]} with uncommitted changes ({mark})"
 
 
 def _states(provenance: Mapping[str, Any]) -> list[str]:

@@ -38,14 +38,26 @@ def pace_of(journal: Path, trainer: Mapping[str, Any], *, step: int, watch: bool
 def tail_rows(journal: Path) -> list[dict[str, Any]]:
     """Return the last whole rows of a journal, as they are written; none without one."""
     try:
-        with journal.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            lines = file.read().split(b"\n")
-        is_cut = size > _TAIL_BYTES
-        return [json.loads(line) for line in lines[is_cut:-1]]  # the last has no end yet
+        return [json.loads(line) for line in _tail(journal)]
     except (OSError, ValueError):  # not there, or damaged: then nothing is known of the pace
         return []
+
+
+def last_row(journal: Path) -> dict[str, Any] | None:
+    """Return the last whole row of a journal, as it is written; None without one."""
+    try:
+        lines = _tail(journal)
+        return json.loads(lines[-1]) if lines else None
+    except (OSError, ValueError):
+        return None
+
+
+def _tail(journal: Path) -> list[bytes]:
+    with journal.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL_BYTES))
+        lines = file.read().split(b"\n")
+    return lines[size > _TAIL_BYTES : -1]  # the first may be cut, the last has no end yet
 
 
 def _seconds_per_step(rows: list[dict[str, Any]]) -> float | None:

@@ -56,6 +56,7 @@ class RunRow:
     job: str | None = None  # its job on a cluster, as long as that is not known to have ended
     where: str = ""  # where that job is: "node1", "pending: Priority"
     why: str = ""  # the same in a sentence that says what to do
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)  # as far as it was read
 
     @property
     def has_score(self) -> bool:
@@ -147,6 +148,7 @@ def run_row(
         age_seconds=age,
         seconds_left=pace.seconds_left,
         path=directory.path,
+        config=config or {},
     )
 
 

@@ -54,17 +54,37 @@ class Standing:
 
 def standing_of(book: Path, numbers: Iterable[int] | None = None) -> Standing | None:
     """Ask Slurm for the jobs in the book at `book`, or for some runs'; None if there is no book."""
+    return standings_of([(book, numbers)])[0]
+
+
+def standings_of(books: Iterable[tuple[Path, Iterable[int] | None]]) -> list[Standing | None]:
+    """Ask Slurm once for the jobs in several books, each with the runs that count, None for all."""
+    asked = [_asked(book, numbers) for book, numbers in books]
+    known = [each for each in asked if each is not None]
+    jobs: Mapping[str, QueuedJob] = {}
+    problem: str | None = None
+    try:
+        ids = [id for standing, _ in known for id in standing.ids.values()]
+        jobs = read_queue(ids, users=list({user for _, users in known for user in users}))
+    except RunError as error:
+        problem = str(error)
+    return [each and _answered(each[0], jobs, problem) for each in asked]
+
+
+def _asked(book: Path, numbers: Iterable[int] | None) -> tuple[Standing, list[int]] | None:
+    """Return what a book tells by itself, and whose its jobs are."""
     if not book.is_file():
         return None
     written = JobBook(book)
-    ids, unconfirmed = written.last_ids, written.unconfirmed
+    ids = written.last_ids
     if numbers is not None:
         ids = {number: ids[number] for number in numbers if number in ids}
-    try:
-        jobs = read_queue(ids.values(), users=written.users)
-    except RunError as error:
-        return Standing(ids=ids, unconfirmed=unconfirmed, problem=str(error))
-    return Standing(ids=ids, jobs=jobs, unconfirmed=unconfirmed)
+    return Standing(ids=ids, unconfirmed=written.unconfirmed), written.users
+
+
+def _answered(standing: Standing, jobs: Mapping[str, QueuedJob], problem: str | None) -> Standing:
+    own = {id: jobs[id] for id in standing.ids.values() if id in jobs}
+    return replace(standing, jobs=own, problem=problem if standing.ids else None)
 
 
 def jobs_alive(book: JobBook) -> dict[int, QueuedJob]:

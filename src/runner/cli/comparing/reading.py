@@ -1,0 +1,90 @@
+"""Read what is to be compared: runs, the runs of sweeps, and those below folders."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.cli.ls import shown_path
+from runner.config.layout import leaves
+from runner.config.written import read_config
+from runner.errors import RunError, RunnerError
+from runner.reports.comparison import ComparedRun
+from runner.run.directory import RunDirectory
+from runner.run.journal import read_journal
+from runner.run.provenance import code_of_last_job, read_provenance
+from runner.run.status import Status, read_status
+from runner.sweeps.directory import SweepDirectory, is_sweep
+from runner.sweeps.ledger import read_ledger
+from runner.sweeps.places import places_in
+
+_DAMAGES = (RunnerError, OSError, ValueError, TypeError, LookupError, AttributeError)
+
+
+def read_runs(paths: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
+    """Return the runs that have begun, and sentences about what could not be taken.
+
+    RunError without two runs.
+    """
+    runs: list[ComparedRun] = []
+    notes: list[str] = []
+    for directory, origin, overrides in _directories(paths):
+        if not directory.provenance.is_file():
+            notes.append(f"{shown_path(directory.path)} has not begun, or has no run.json.")
+            continue
+        try:
+            runs.append(_read(directory, origin, overrides))
+        except _DAMAGES as error:
+            words = " ".join(str(error).split())
+            notes.append(f"{shown_path(directory.path)} cannot be read: {words}")
+    if len(runs) < 2:
+        told = f": {' '.join(notes)}" if notes else ""
+        raise RunError(
+            f"to compare takes two runs that have begun, or a sweep of two; "
+            f"{len(runs) or 'none'} lies in {', '.join(map(str, paths))}{told}"
+        )
+    return runs, notes
+
+
+def _directories(paths: Sequence[Path]) -> Iterator[tuple[RunDirectory, str, Sequence[str] | None]]:
+    """Give each run, the sweep it was given with ("" for none), and what its sweep set."""
+    for place in places_in(paths):
+        if not is_sweep(place.path):
+            yield RunDirectory(place.path), "", None
+            continue
+        sweep = SweepDirectory(place.path)
+        for run in read_ledger(sweep.ledger):
+            yield sweep.job(run.number), str(place.path), run.overrides
+
+
+def _read(directory: RunDirectory, origin: str, overrides: Sequence[str] | None) -> ComparedRun:
+    provenance = read_provenance(directory.provenance)
+    config = read_config(directory.config) or {}
+    trainer = config.get("trainer") or {}
+    status = read_status(directory) or Status(state="queued")
+    jobs = provenance["jobs"]
+    return ComparedRun(
+        name=provenance["name"],
+        path=shown_path(directory.path),
+        state=status.state,
+        step=status.step,
+        config=leaves(config),
+        overrides=(jobs[0]["overrides"] if jobs else []) if overrides is None else overrides,
+        code=code_of_last_job(provenance),
+        surroundings=_surroundings(provenance),
+        metric=str(trainer.get("best_metric") or "evaluation.loss"),
+        mode=str(trainer.get("best_mode") or "min"),
+        score=status.score,
+        best_step=status.best_step,
+        rows=read_journal(directory.journal),
+        origin=origin,
+    )
+
+
+def _surroundings(provenance: Mapping[str, Any]) -> dict[str, str]:
+    machine = {name: str(value) for name, value in (provenance.get("machine") or {}).items()}
+    host = {job["host"] for job in provenance["jobs"] if job.get("host")}
+    return {
+        **{name: str(version) for name, version in (provenance.get("versions") or {}).items()},
+        **machine,
+        **({"host": ", ".join(sorted(host))} if host else {}),
+    }
