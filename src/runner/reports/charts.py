@@ -107,8 +107,9 @@ def to_json(chart: Chart) -> str:
 
 def _extremes(stretch: Points) -> list[tuple[int, float]]:
     drawable = [index for index, (_, value) in enumerate(stretch) if is_drawable(value)]
-    chosen = {index for index in range(len(stretch)) if index not in set(drawable)}
-    chosen = set(sorted(chosen)[:1])
+    chosen: set[int] = set()
+    if len(drawable) < len(stretch):
+        chosen.add(next(i for i, (_, value) in enumerate(stretch) if not is_drawable(value)))
     if drawable:
         chosen.add(min(drawable, key=lambda index: stretch[index][1]))
         chosen.add(max(drawable, key=lambda index: stretch[index][1]))

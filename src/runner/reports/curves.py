@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from runner.reports.charts import thinned
 from runner.run.journal import Row
 
 COLORS = {"train": "#9a9a9a", "evaluation": "#1f6fb2", "test": "#c8442b", "speed": "#4f8a5b"}
@@ -23,6 +24,7 @@ _LAST = (
     *("machine_cpu_percent", "machine_memory_percent"),
 )
 _FROM_ZERO = ("cer", "lr", "samples_per_second", "data_wait_share")
+_MOST_POINTS = 2000  # of one curve
 _POINTS_SHOWN = 30  # curves of no more points than this show them
 _LOG_RATIO = 20.0  # a loss that falls by more than this is drawn on a logarithmic axis
 _SIZE = (4.6, 3.1)  # inches of one panel
@@ -88,7 +90,7 @@ def _draw_panel(axis: Axes, name: str, series: dict[str, Series]) -> None:
 
 
 def _draw_series(axis: Axes, split: str, points: Series) -> None:
-    points = sorted(points)
+    points = thinned(sorted(points), most=_MOST_POINTS)
     steps = [step for step, _ in points]
     values = [value if math.isfinite(value) else math.nan for _, value in points]
     last = next((value for value in reversed(values) if not math.isnan(value)), math.nan)

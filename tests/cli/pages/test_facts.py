@@ -11,6 +11,7 @@ from runner.cli.pages.facts import facts_of
 from runner.cli.pages.jobs import jobs_of
 from runner.cli.pages.samples import samples_of
 from runner.files import write_json_atomically, write_text_atomically
+from runner.run.data_note import write_data_note
 from runner.run.directory import RunDirectory
 from tests.reports.run_pages import damage, full_run
 
@@ -46,6 +47,11 @@ def test_jobs_times_code_and_what_was_given(run: RunDirectory) -> None:
     assert facts.given == ["optimizer.lr=0.002", "+experiment=digits"]
     assert facts.code.diff[-2:] == ["+new", "+text"]
     assert facts.problems == [] and facts.log == []
+
+
+def test_the_data_are_told_with_what_recognises_them(run: RunDirectory) -> None:
+    write_data_note(run.data, {"train": "abc", "test": "def"})
+    assert ("Data fingerprint", "train abc, test def") in facts_of(run).data
 
 
 def test_how_each_job_ended_is_read_from_the_log(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from runner.config.written import read_config
 from runner.errors import RunError
 from runner.reports.reliability import ReliabilityReport, reliability_from
 from runner.reports.run_facts import CodeFacts, RunFacts
+from runner.run.data_note import read_data_note
 from runner.run.directory import RunDirectory
 from runner.run.journal import readable_rows
 from runner.run.provenance import read_provenance
@@ -59,7 +60,7 @@ def facts_of(directory: RunDirectory) -> RunFacts:
         versions=provenance.get("versions") or {},
         machine=_scalars(provenance.get("machine")) | _scalars(provenance.get("source")),
         packages=_scalars(provenance.get("packages")),
-        data=_data(config, provenance),
+        data=_data(config, directory),
         initial_weights=_initial_weights(directory),
         jobs=jobs_of(directory, jobs, state=row.state),
         rows=rows,
@@ -103,18 +104,16 @@ def _code(provenance: Mapping[str, Any]) -> CodeFacts:
     )
 
 
-def _data(config: Mapping[str, Any], provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _data(config: Mapping[str, Any], directory: RunDirectory) -> list[tuple[str, str]]:
     """Return what the data are, and their fingerprint where it was written down."""
     data = config.get("data")
     told: list[tuple[str, str]] = []
     if isinstance(data, Mapping) and data.get("_target_"):
         root = f", {data['root']}" if isinstance(data.get("root"), str) else ""
         told.append(("Data", f"{data['_target_']}{root}"))
-    fingerprint = provenance.get("data_fingerprint") or provenance.get("data")
-    if isinstance(fingerprint, Mapping):
-        fingerprint = ", ".join(f"{split} {mark}" for split, mark in fingerprint.items())
-    if fingerprint:
-        told.append(("Data fingerprint", str(fingerprint)))
+    if marks := read_data_note(directory.data):
+        text = ", ".join(f"{split} {mark}" for split, mark in marks.items())
+        told.append(("Data fingerprint", text))
     return told
 
 
