@@ -57,6 +57,20 @@ def sync_run(directory: RunDirectory, feeding: Feeding) -> Iterator[Synced]:
             yield Synced(place="trackers", note=NO_TRACKER)
 
 
+def sync_evaluations(directory: RunDirectory, feeding: Feeding) -> Iterator[Synced]:
+    """Deliver to MLflow, where the run is shown, what was evaluated after the training.
+
+    While a job trains, it delivers that itself when it ends.
+    """
+    status = read_status(directory)
+    if not directory.provenance.is_file() or (status and status.state == "running"):
+        return
+    config = read_config(directory.config)
+    trackers = {name: tracker for name, tracker, _ in trackers_of(config)}
+    for name, tracker in feeding.mlflow(trackers).items():
+        yield _feed(directory, config, name, tracker, feeding)
+
+
 def sync_run_of_sweep(directory: RunDirectory, feeding: Feeding) -> Iterator[Synced]:
     """Feed those trackers of a run that its sweep does not feed."""
     if feeding.to is None:

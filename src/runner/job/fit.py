@@ -269,5 +269,15 @@ def _finish_trackers(trackers: list[Tracker], directory: RunDirectory) -> None:
     status = read_raw_status(directory.status)
     if status is None:
         return
+    files = _final_model(directory)
     for tracker in trackers:
-        tracker.finish(status.state, final_model(directory))
+        tracker.finish(status.state, files)
+
+
+def _final_model(directory: RunDirectory) -> list[Path]:
+    """Return the files of the model of a run that is completed, with its card, written now."""
+    try:
+        return final_model(directory)
+    except OSError as error:  # such as a full disk: the run is trained all the same
+        _log.warning("%s could not be written: %s", directory.model_card, error)
+        return []

@@ -17,6 +17,10 @@ class RunDirectory:
         return self.path / "config.yaml"
 
     @property
+    def signature(self) -> Path:
+        return self.path / "signature"  # of the config, by the user who ran it
+
+    @property
     def provenance(self) -> Path:
         return self.path / "run.json"
 
@@ -75,6 +79,14 @@ class RunDirectory:
     @property
     def evaluations(self) -> Path:
         return self.path / "evaluations"  # a folder for each that was asked for after the training
+
+    @property
+    def reproduced(self) -> Path:
+        return self.path / "reproduced"  # its code and its training, once more
+
+    @property
+    def export(self) -> Path:
+        return self.path / "export"
 
     @property
     def report(self) -> Path:

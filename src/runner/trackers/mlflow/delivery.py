@@ -12,7 +12,8 @@ from runner.run.directory import RunDirectory
 from runner.run.journal import Row
 from runner.trackers.delivery.messages import Ending
 from runner.trackers.journal_tail import begins_a_line, has_more, read_rows
-from runner.trackers.mlflow.mark import Mark, MarkFile
+from runner.trackers.mlflow.evaluations import deliver_evaluations
+from runner.trackers.mlflow.mark import Mark, MarkFile, stamp_of_file
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.states import mlflow_state
 from runner.trackers.mlflow.store import MLflowStore, StoredRun
@@ -83,6 +84,7 @@ class Delivery:
         if ending.state == STILL_RUNNING:
             return
         store, run_id = self._open()
+        deliver_evaluations(self._directory, self._mark, store, run_id, self._deliver_file)
         for path in sorted(self._directory.plots.glob("*.png")):
             self._deliver_file(store, run_id, path, folder="plots")
         for path, folder in _inside(ending.model_files, folder="model"):
@@ -171,7 +173,7 @@ class Delivery:
     def _deliver_file(self, store: MLflowStore, run_id: str, path: Path, *, folder: str) -> None:
         name = f"{folder}/{path.name}".lstrip("/")
         try:
-            stamp = f"{path.stat().st_size} {path.stat().st_mtime_ns}"
+            stamp = stamp_of_file(path)
         except FileNotFoundError:  # weights that a sweep does not keep may go at any time
             logger.info("%s is not there any more", path)
             return

@@ -31,6 +31,11 @@ class Mark:
     parent: str | None = None  # the MLflow run of the sweep below which it is shown
 
 
+def stamp_of_file(path: Path) -> str:
+    """Return what `Mark.artifacts` remembers of the file at `path`; FileNotFoundError if none."""
+    return f"{path.stat().st_size} {path.stat().st_mtime_ns}"
+
+
 class MarkFile:
     """The marks of one run, one for each server it was ever delivered to, by address."""
 

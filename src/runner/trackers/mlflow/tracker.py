@@ -23,7 +23,12 @@ from runner.trackers.mlflow.late import place_of, sync_run
 from runner.trackers.mlflow.mark import MarkFile
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.process import launch_process
-from runner.trackers.mlflow.uri import checked_tracking_uri, sqlite_file, without_credentials
+from runner.trackers.mlflow.uri import (
+    checked_artifact_location,
+    checked_tracking_uri,
+    sqlite_file,
+    without_credentials,
+)
 from runner.trackers.parameters import flatten
 from runner.trackers.tracker import Synced, TrackedRun
 
@@ -55,7 +60,7 @@ class MLflowTracker:
         self._run_name = run_name
         self._tags = flatten(tags or {})
         self._written = without_credentials(tracking_uri)
-        self._artifact_location = artifact_location
+        self._artifact_location = checked_artifact_location(artifact_location)
         self._finish_timeout_seconds = finish_timeout_seconds
         self._order: Order | None = None
         self._run: TrackedRun | None = None
