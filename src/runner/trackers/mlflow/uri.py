@@ -37,6 +37,14 @@ def checked_tracking_uri(uri: str) -> str:
     return uri
 
 
+def with_driver(uri: str) -> str:
+    """Return `uri` with the driver of PostgreSQL that is installed; SQLAlchemy's choice varies."""
+    if not uri.startswith(_POSTGRESQL):
+        return uri
+    driver = "psycopg2" if find_spec("psycopg2") else "psycopg"
+    return f"postgresql+{driver}://" + uri.removeprefix(_POSTGRESQL)
+
+
 def checked_artifact_location(location: str | None) -> str | None:
     """Return `location`; ConfigError if a password stands in it, which MLflow would show to all."""
     if location is not None and urlsplit(location).password:
@@ -46,14 +54,6 @@ def checked_artifact_location(location: str | None) -> str | None:
             "server, or to MLflow by the environment"
         )
     return location
-
-
-def with_driver(uri: str) -> str:
-    """Return `uri` with the driver of PostgreSQL that is installed; SQLAlchemy's choice varies."""
-    if not uri.startswith(_POSTGRESQL):
-        return uri
-    driver = "psycopg2" if find_spec("psycopg2") else "psycopg"
-    return f"postgresql+{driver}://" + uri.removeprefix(_POSTGRESQL)
 
 
 def sqlite_file(uri: str) -> Path | None:
