@@ -8,6 +8,7 @@
 Only `load_model` imports torch.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from runner.checkpoint.manifest import committed_steps
 from runner.config.written import read_config
 from runner.errors import RunError, did_you_mean
 from runner.run.directory import RunDirectory
+from runner.run.evaluations import Evaluation, read_evaluations
 from runner.run.journal import Row, read_journal
 from runner.run.provenance import read_provenance
 from runner.run.status import Status, read_status
@@ -150,6 +152,29 @@ class Run:
         if not isinstance(self.config.get("data", {}).get("preprocessor"), dict):
             return None
         return self.resolved_config()["data"]["preprocessor"]
+
+    def evaluate(
+        self,
+        split: str | None = None,
+        *,
+        step: int | None = None,
+        overrides: Sequence[str] = (),
+        name: str | None = None,
+    ) -> Evaluation:
+        """Measure the trained model on a split of its data, as `python -m runner evaluate` does.
+
+        The results lie in `directory.evaluations`, too; only the command delivers them to MLflow.
+        """
+        from runner.build.evaluating import Asked, evaluate_run
+
+        path = self.directory.path
+        asked = Asked(path=path, split=split, step=step, name=name, overrides=overrides)
+        return evaluate_run(asked).evaluation
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """What was evaluated after the training, oldest first."""
+        return read_evaluations(self.directory.evaluations)
 
     def fork(self, step: int) -> "Run":
         """Return a new run, beside this one, that stands where this one stood at `step`.
