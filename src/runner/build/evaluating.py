@@ -20,12 +20,15 @@ from runner.build.debugging import apply_debug, debug_data
 from runner.build.inference import calibration_of
 from runner.build.loaders import build_evaluation_loader
 from runner.build.trained import trained_step
+from runner.build.trained_weights import load_trained_weights
 from runner.build.trusted import trusted_config
+from runner.checkpoint.manifest import step_path
 from runner.checkpoint.store import CheckpointStore
 from runner.config.instantiate import instantiate
 from runner.config.layout import is_layout
 from runner.config.options import Options
 from runner.config.run_config import RunConfig
+from runner.config.trust import NOBODY_ELSE, Trust
 from runner.data.data import Data, in_split, is_map_style
 from runner.data.fingerprint import fingerprint
 from runner.errors import CheckpointError, ConfigError, did_you_mean
@@ -61,6 +64,7 @@ class Asked:
     step: int | None = None
     name: str | None = None
     overrides: Sequence[str] = ()
+    trust: Trust = NOBODY_ELSE
 
     def changes(self, node: str) -> bool:
         """Return whether an override is about `node`."""
@@ -96,7 +100,7 @@ def evaluate_run(asked: Asked) -> Evaluated:
     """
     if asked.name is not None:
         check_name(asked.name)
-    config = trusted_config(RunDirectory(asked.path), overrides=asked.overrides)
+    config = trusted_config(RunDirectory(asked.path), overrides=asked.overrides, trust=asked.trust)
     device = _device(asked, config)
     options = apply_debug(config.options)
     make_deterministic(options.trainer.deterministic)
@@ -228,15 +232,15 @@ def _datasets(data: Data, asked: Asked) -> dict[str, str]:
 
 def _load(asked: Asked, config: RunConfig, device: torch.device) -> _Trained:
     directory = RunDirectory(asked.path)
-    store = CheckpointStore(directory.checkpoints)
     model = instantiate(config.model, "model")
     step = trained_step(directory, asked.step)
     for last in range(_TRIES):
         try:
-            store.read_weights(step, model)
+            load_trained_weights(model, directory, step)
             break
         except (CheckpointError, FileNotFoundError):
-            if asked.step is not None or store.path_of(step).is_dir() or last == _TRIES - 1:
+            is_gone = not step_path(directory.checkpoints, step).is_dir()
+            if asked.step is not None or not is_gone or last == _TRIES - 1:
                 raise
             step = trained_step(directory)
     device_map = config.hardware.device_map

@@ -9,9 +9,11 @@ COMMANDS = {
     "find-batch-size": "find the largest batch that fits, and how fast each size is",
     "evaluate": "measure a trained run on a split of its data, or on other data",
     "predict": "read pictures with a trained run",
+    "export": "write a trained model into a folder of its own, also as ONNX",
     "status": "how the runs of a sweep stand, or one run",
     "cancel": "end the jobs of a sweep or a run, here or on a cluster",
     "sync": "deliver to the trackers what runs have logged and not delivered",
     "report": "a sweep or a run as a page: scores, effect of each parameter, curves, reliability",
+    "reproduce": "train a run again with the code of then, and compare every value",
     "clean": "delete checkpoints of a sweep that nobody needs any more",
 }

@@ -10,12 +10,14 @@ from pathlib import Path
 from runner.build.evaluating import Asked, Evaluated, evaluate_run
 from runner.cli.columns import table, width_of
 from runner.cli.sync_runs import Feeding, sync_evaluations
+from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunnerError
 from runner.inference.evaluate import Judged
 from runner.inference.rows import write_rows
 from runner.run.directory import RunDirectory
 from runner.run.evaluations import PREDICTIONS, RECORD
 from runner.run.journal import read_journal
+from runner.run.signature import refuse_stranger
 from runner.run.status import read_status
 from runner.training.callbacks.console_view import short
 
@@ -29,11 +31,19 @@ def evaluate(
     name: str | None,
     device: str | None,
     as_json: bool,
+    trust: Trust = NOBODY_ELSE,
 ) -> None:
     """Evaluate, print the metrics, and deliver them to MLflow if the run is shown there."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     placed = [] if device is None else [f"hardware.device={device}"]
-    asked = Asked(path=path, split=split, step=step, name=name, overrides=[*overrides, *placed])
+    asked = Asked(
+        path=path,
+        split=split,
+        step=step,
+        name=name,
+        overrides=[*overrides, *placed],
+        trust=trust,
+    )
     done = evaluate_run(asked)
     if as_json:
         values = {metric: _plain(value) for metric, value in done.evaluation.values.items()}
@@ -41,7 +51,7 @@ def evaluate(
     else:
         _print(path, done)
     if done.is_new:
-        deliver(RunDirectory(path))
+        deliver(RunDirectory(path), trust)
 
 
 def _print(path: Path, done: Evaluated) -> None:
@@ -106,9 +116,15 @@ def _in_training(path: Path, split: str, step: int) -> dict[str, float]:
     }
 
 
-def deliver(directory: RunDirectory) -> None:
-    """Show it in MLflow; what fails there is told in a line, and `sync` delivers it later."""
+def deliver(directory: RunDirectory, trust: Trust) -> None:
+    """Show it in MLflow; what fails there is told in a line, and `sync` delivers it later.
+
+    A model that was exported is shown nowhere.
+    """
+    if not directory.provenance.is_file():
+        return
     try:
+        refuse_stranger(directory, trust, to="sync")
         for synced in sync_evaluations(directory, Feeding(None)):
             if synced.problem or synced.note:
                 print(f"{synced.place}: {synced.problem or synced.note}", file=sys.stderr)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from runner.build.inference import load_reader
+from runner.config.trust import NOBODY_ELSE, Trust
 from runner.data.pictures import find_pictures
 from runner.errors import DataError, RunError
 from runner.inference.predict import predict_pictures
@@ -27,13 +28,15 @@ def predict(
     batch_size: int,
     device: str,
     step: int | None,
+    engine: str = "torch",
+    trust: Trust = NOBODY_ELSE,
 ) -> int:
     """Write a row for each picture that can be read, and a line on stderr for each other one.
 
     Returns the exit code: 1 if there was one of those, or no picture at all.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    reader = load_reader(directory, device=device, step=step)
+    reader = load_reader(directory, device=device, step=step, engine=engine, trust=trust)
     print(f"confidence: {reader.calibration}", file=sys.stderr)
     bad = 0
 

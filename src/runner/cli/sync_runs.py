@@ -13,6 +13,7 @@ from runner.run.status import read_status
 from runner.sweeps.directory import sweep_around
 from runner.trackers.mlflow.handover import stores_of
 from runner.trackers.mlflow.tracker import MLflowTracker
+from runner.trackers.tags import run_tags
 from runner.trackers.tracker import LateTracker, Synced, TrackedRun
 
 NO_TRACKER = "its config has none that is fed later; --to URI delivers it to MLflow"
@@ -63,7 +64,7 @@ def sync_evaluations(directory: RunDirectory, feeding: Feeding) -> Iterator[Sync
     While a job trains, it delivers that itself when it ends.
     """
     status = read_status(directory)
-    if not directory.provenance.is_file() or (status and status.state == "running"):
+    if status is not None and status.state == "running":
         return
     config = read_config(directory.config)
     trackers = {name: tracker for name, tracker, _ in trackers_of(config)}
@@ -90,7 +91,7 @@ def tracked_run(
         name=provenance["name"],
         tracker=name,
         parameters=config,
-        tags={"runner.id": provenance["id"]},
+        tags=run_tags(directory),
         sweep=sweep_around(directory),
     )
     if is_moved:

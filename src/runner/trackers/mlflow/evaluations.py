@@ -18,10 +18,10 @@ from runner.trackers.mlflow.store import MLflowStore
 FOLDER = "evaluations"
 
 
-class DeliverFile(Protocol):
+class StoreFile(Protocol):
     """Stores a file of the run in a folder of its artifacts, unless it is there."""
 
-    def __call__(self, store: MLflowStore, run_id: str, path: Path, *, folder: str) -> None: ...
+    def __call__(self, path: Path, *, folder: str) -> None: ...
 
 
 def new_evaluations(directory: RunDirectory, mark: Mark) -> list[Path]:
@@ -34,8 +34,7 @@ def deliver_evaluations(
     directory: RunDirectory,
     mark: Mark,
     store: MLflowStore,
-    run_id: str,
-    deliver_file: DeliverFile,
+    store_file: StoreFile,
 ) -> None:
     """Store what is new; one whose record cannot be read waits until somebody has looked at it."""
     for folder in new_evaluations(directory, mark):
@@ -43,10 +42,11 @@ def deliver_evaluations(
             evaluation = read_evaluation(folder)
         except RunError:
             continue
-        store.log(run_id, [_row(evaluation, folder.name)], known={}, parameters={}, tags={})
+        assert mark.run_id is not None
+        store.log(mark.run_id, [_row(evaluation, folder.name)], known={}, parameters={}, tags={})
         files = sorted(path for path in folder.iterdir() if path.is_file())
         for path in sorted(files, key=lambda path: path.name == RECORD):
-            deliver_file(store, run_id, path, folder=f"{FOLDER}/{folder.name}")
+            store_file(path, folder=f"{FOLDER}/{folder.name}")
 
 
 def _row(evaluation: Evaluation, name: str) -> Row:

@@ -85,8 +85,8 @@ def is_delivered(directory: RunDirectory, state: str, *, address: str) -> bool:
     """Tell whether the server at `address` has all of a run that ended in this `state`."""
     mark = MarkFile(directory.tracker("mlflow")).load(address)
     has_all_rows = count_rows(directory.journal, offset=mark.offset) == 0
-    has_evaluations = not new_evaluations(directory, mark)
-    return mark.state == mlflow_state(state) and has_all_rows and has_evaluations
+    is_told = mark.state == mlflow_state(state) and mark.told in (None, state)
+    return is_told and has_all_rows and not new_evaluations(directory, mark)
 
 
 def stamp_of(path: Path) -> int:

@@ -26,6 +26,10 @@ class Mark:
     rows: int = 0
     artifacts: dict[str, str] = field(default_factory=dict)  # file stamp by name on the server
     state: str | None = None  # MLflow's word, once told
+    told: str | None = None  # likewise runner's, which knows more of them
+    model: str | None = None  # the weights of the model that is there, as models.py names them
+    model_id: str | None = None  # MLflow's id of that
+    registered: str | None = None  # the name under which it is registered
     written: str | None = None
     parent: str | None = None  # the MLflow run of the sweep below which it is shown
 

@@ -23,6 +23,7 @@ from runner.trackers.mlflow.limits import (
     clean_tags,
 )
 from runner.trackers.mlflow.mark import Mark
+from runner.trackers.mlflow.metric_names import metric_name
 from runner.trackers.mlflow.uri import sqlite_file
 
 KEY_TAG = "runner.key"
@@ -79,6 +80,11 @@ class MLflowStore:
         )
         return run.info.run_id
 
+    @property
+    def client(self) -> Any:
+        """MLflow's own client, for what is no part of a run's rows."""
+        return self._client
+
     def set_running(self, run_id: str) -> None:
         """Set a run that had ended running again."""
         self._client.update_run(run_id, status="RUNNING")
@@ -134,8 +140,11 @@ class MLflowStore:
         self._client.log_artifact(run_id, str(file), artifact_path=folder or None)
 
     def set_state(self, run_id: str, state: str, *, at_ms: int = 0) -> None:
-        """End the run as FINISHED, FAILED or KILLED, `at_ms` or now."""
-        self._client.set_terminated(run_id, status=state, end_time=at_ms or None)
+        """End the run as FINISHED, FAILED or KILLED, `at_ms` or now; or say it is SCHEDULED."""
+        if state == "SCHEDULED":
+            self._client.update_run(run_id, status=state)
+        else:
+            self._client.set_terminated(run_id, status=state, end_time=at_ms or None)
 
     def _open_experiment(self, name: str, artifact_location: str | None) -> str:
         from mlflow.exceptions import MlflowException
@@ -173,7 +182,7 @@ def _metrics(row: Row) -> list[Any]:
 
     milliseconds = int(row.time * 1000)
     return [
-        Metric(clean_key(f"{row.split}/{name}"), value, milliseconds, row.step)
+        Metric(metric_name(row.split, name), value, milliseconds, row.step)
         for name, value in row.values.items()
     ]
 

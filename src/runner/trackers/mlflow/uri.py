@@ -31,6 +31,17 @@ def checked_tracking_uri(uri: str) -> str:
     return uri
 
 
+def checked_artifact_location(location: str | None) -> str | None:
+    """Return `location`; ConfigError if a password stands in it, which MLflow would show to all."""
+    if location is not None and urlsplit(location).password:
+        raise ConfigError(
+            f"trackers.mlflow.artifact_location: a password stands in the address of "
+            f"{urlsplit(location).hostname}, and MLflow keeps that in its store: give it to the "
+            "server, or to MLflow by the environment"
+        )
+    return location
+
+
 def sqlite_file(uri: str) -> Path | None:
     """Return the database file behind `uri`, None when it is not SQLite."""
     return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
