@@ -20,7 +20,9 @@ from runner.build.debugging import apply_debug, debug_data
 from runner.build.inference import calibration_of
 from runner.build.loaders import build_evaluation_loader
 from runner.build.trained import trained_step
+from runner.build.trained_weights import load_trained_weights
 from runner.build.trusted import trusted_config
+from runner.checkpoint.manifest import step_path
 from runner.checkpoint.store import CheckpointStore
 from runner.config.instantiate import instantiate
 from runner.config.layout import is_layout
@@ -230,15 +232,15 @@ def _datasets(data: Data, asked: Asked) -> dict[str, str]:
 
 def _load(asked: Asked, config: RunConfig, device: torch.device) -> _Trained:
     directory = RunDirectory(asked.path)
-    store = CheckpointStore(directory.checkpoints)
     model = instantiate(config.model, "model")
     step = trained_step(directory, asked.step)
     for last in range(_TRIES):
         try:
-            store.read_weights(step, model)
+            load_trained_weights(model, directory, step)
             break
         except (CheckpointError, FileNotFoundError):
-            if asked.step is not None or store.path_of(step).is_dir() or last == _TRIES - 1:
+            is_gone = not step_path(directory.checkpoints, step).is_dir()
+            if asked.step is not None or not is_gone or last == _TRIES - 1:
                 raise
             step = trained_step(directory)
     device_map = config.hardware.device_map

@@ -117,7 +117,12 @@ def _in_training(path: Path, split: str, step: int) -> dict[str, float]:
 
 
 def deliver(directory: RunDirectory, trust: Trust) -> None:
-    """Show it in MLflow; what fails there is told in a line, and `sync` delivers it later."""
+    """Show it in MLflow; what fails there is told in a line, and `sync` delivers it later.
+
+    A model that was exported is shown nowhere.
+    """
+    if not directory.provenance.is_file():
+        return
     try:
         refuse_stranger(directory, trust, to="sync")
         for synced in sync_evaluations(directory, Feeding(None)):

@@ -64,7 +64,7 @@ def sync_evaluations(directory: RunDirectory, feeding: Feeding) -> Iterator[Sync
     While a job trains, it delivers that itself when it ends.
     """
     status = read_status(directory)
-    if not directory.provenance.is_file() or (status and status.state == "running"):
+    if status is not None and status.state == "running":
         return
     config = read_config(directory.config)
     trackers = {name: tracker for name, tracker, _ in trackers_of(config)}

@@ -9,7 +9,7 @@
 Only what loads a model imports torch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from runner.config.trust import Trust
 from runner.config.written import read_config
 from runner.errors import RunError, did_you_mean
 from runner.run.directory import RunDirectory
+from runner.run.evaluations import Evaluation, read_evaluations
 from runner.run.journal import Row, read_journal
 from runner.run.provenance import read_provenance
 from runner.run.status import Status, read_status
@@ -176,6 +177,38 @@ class Run:
         if not isinstance(self.config.get("data", {}).get("preprocessor"), dict):
             return None
         return self.resolved_config()["data"]["preprocessor"]
+
+    def evaluate(
+        self,
+        split: str | None = None,
+        *,
+        step: int | None = None,
+        overrides: Sequence[str] = (),
+        name: str | None = None,
+        trust: bool | str | Iterable[str] = False,
+    ) -> Evaluation:
+        """Measure the trained model on a split of its data, as `python -m runner evaluate` does.
+
+        The results lie in `directory.evaluations`, too; only the command delivers them to MLflow.
+        `trust` is as in `load_model`.
+        """
+        from runner.build.evaluating import Asked, evaluate_run
+
+        path = self.directory.path
+        asked = Asked(
+            path=path,
+            split=split,
+            step=step,
+            name=name,
+            overrides=overrides,
+            trust=Trust.of(trust),
+        )
+        return evaluate_run(asked).evaluation
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """What was evaluated after the training, oldest first."""
+        return read_evaluations(self.directory.evaluations)
 
     def fork(self, step: int) -> "Run":
         """Return a new run, beside this one, that stands where this one stood at `step`.

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from runner.data.pictures import find_pictures, load_picture
+from runner.data.pictures import as_seen, find_pictures, load_picture
 from runner.errors import DataError
 
 Given = str | Path | Image.Image | np.ndarray  # what a user gives; paths may be folders
@@ -30,7 +30,7 @@ Source = Path | Shown
 def sources_of(pictures: Given | Iterable[Given]) -> Iterable[Source]:
     """Return each of `pictures` as something to be loaded, in order, folders searched.
 
-    A path that does not exist raises DataError, at once where `pictures` is a sequence of paths.
+    A path that does not exist raises DataError when its turn comes.
     """
     if isinstance(pictures, str | Path | Image.Image):
         pictures = [pictures]
@@ -48,7 +48,7 @@ def load_source(source: Source) -> Image.Image:
     if isinstance(source.content, np.ndarray):
         return _from_array(source.content, str(source))
     try:
-        return ImageOps.exif_transpose(source.content)  # as of a file; it may not be read yet
+        return as_seen(source.content)  # as of a file; it may not be read yet
     except Exception as error:  # see load_picture
         raise DataError(f"picture {source} cannot be read: {error}") from error
 

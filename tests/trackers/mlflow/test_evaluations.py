@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli.evaluate import deliver
+from runner.config.trust import Trust
 from runner.run.directory import RunDirectory
 from runner.run.evaluations import Evaluation, commit, new_evaluation
 from runner.run.status import Status, write_status
@@ -81,7 +82,7 @@ def test_evaluate_delivers_once_and_sync_what_it_could_not(
 
     evaluated(run.directory)
     assert not is_delivered(run.directory, "completed", address=address)
-    deliver(run.directory)
+    deliver(run.directory, Trust.of(True))
     assert is_delivered(run.directory, "completed", address=address)
     assert evaluations_in(database) == EXPECTED
     (files,) = database.parent.glob("mlflow_artifacts/*/artifacts/evaluations/test")
@@ -113,7 +114,7 @@ def test_a_server_that_is_down_is_one_line(
     config = run.directory.config.read_text(encoding="utf-8")
     run.directory.config.write_text(config.replace("15.0", "1.5"), encoding="utf-8")
     evaluated(run.directory)
-    deliver(run.directory)
+    deliver(run.directory, Trust.of(True))
     (line,) = capsys.readouterr().err.splitlines()
     assert "did not take all within 1.5 s" in line and "call sync again" in line
     assert (run.directory.evaluations / "test" / "evaluation.json").is_file()
