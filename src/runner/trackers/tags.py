@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.config.secrets import redacted
 from runner.run.directory import RunDirectory
 from runner.run.provenance import code_of_last_job, read_provenance
 
@@ -35,7 +36,7 @@ def start_tags(path: Path, start: Mapping[str, Any]) -> dict[str, str]:
     if code.get("commit"):
         tags["runner.commit"] = str(code["commit"])
         tags["runner.uncommitted_changes"] = str(bool(code.get("diff"))).lower()
-    return {name: text for name, text in tags.items() if text}
+    return {name: redacted(text) for name, text in tags.items() if text}
 
 
 def _program(command: list[str]) -> str:

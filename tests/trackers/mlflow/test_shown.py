@@ -22,7 +22,7 @@ from runner.trackers.mlflow.metric_names import metric_name
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.packaging import requirements
 from runner.trackers.mlflow.store import StoredRun
-from runner.trackers.mlflow.tags import with_mlflow_names
+from runner.trackers.mlflow.tags import ending_tags, with_mlflow_names
 from runner.trackers.mlflow.tracker import MLflowTracker
 from runner.trackers.tags import run_tags, start_tags
 from tests.trackers.mlflow.world import tracked_run, write_rows
@@ -242,6 +242,15 @@ def test_a_run_is_tagged_with_who_where_and_which_code(tmp_path):
     alone = start_tags(tmp_path, {"command": ["/home/sara/train.py", "--lr", "1"]})
     assert alone["runner.program"] == "train.py" and "runner.commit" not in alone
     assert with_mlflow_names({}) == {}
+
+
+def test_no_secret_of_the_environment_is_in_a_tag(tmp_path, monkeypatch):
+    monkeypatch.setenv("STORE_PASSWORD", "hunter2-and-more")
+    command = ["python", "-m", "runner", "data.url=https://me:hunter2-and-more@host/x"]
+    tags = start_tags(tmp_path, {"command": command})
+    tags |= ending_tags("failed", "OSError: no answer to hunter2-and-more\nat line 3")
+    assert tags["runner.error"].startswith("OSError: no answer to ")
+    assert "hunter2" not in str(tags)
 
 
 def test_the_data_are_a_dataset_for_each_split(tmp_path):

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from runner.config.secrets import redacted
+
 _NAMES = {
     "runner.user": "mlflow.user",
     "runner.program": "mlflow.source.name",
@@ -22,4 +24,4 @@ def with_mlflow_names(tags: Mapping[str, str]) -> dict[str, str]:
 def ending_tags(state: str, error: str | None) -> dict[str, str]:
     """Return how a run stands in runner's own word; of a failed one the first line of its error."""
     lines = (error or "").strip().splitlines()
-    return {STATE_TAG: state, **({ERROR_TAG: lines[0]} if lines else {})}
+    return {STATE_TAG: state, **({ERROR_TAG: redacted(lines[0])} if lines else {})}
