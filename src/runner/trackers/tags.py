@@ -9,7 +9,7 @@ from runner.config.secrets import redacted
 from runner.run.directory import RunDirectory
 from runner.run.provenance import code_of_last_job, read_provenance
 
-_SAID = ("host", "user", "slurm_job")
+_SAID = ("host", "user", "slurm_job", "repository")
 
 
 def run_tags(directory: RunDirectory) -> dict[str, str]:
@@ -20,7 +20,8 @@ def run_tags(directory: RunDirectory) -> dict[str, str]:
     provenance = read_provenance(directory.provenance)
     jobs = provenance["jobs"]
     code = code_of_last_job({"code": {}, **provenance})
-    start = {**(jobs[-1] if jobs else {}), "code": code}
+    repository = (provenance.get("source") or {}).get("remote")
+    start = {**(jobs[-1] if jobs else {}), "code": code, "repository": repository}
     return {"runner.id": provenance["id"], **start_tags(directory.path, start)}
 
 

@@ -212,6 +212,7 @@ def write_run_json(directory):
     jobs = [{"command": ["/home/sara/train.py"], "host": "node0", "slurm_job": None}, job]
     content = {"format_version": 1, "id": "id1", "name": "plates", "jobs": jobs}
     content["code"] = {"commit": "c1", "diff": ""}
+    content["source"] = {"remote": "https://host/me/plates.git"}
     directory.provenance.write_text(json.dumps(content))
 
 
@@ -227,6 +228,7 @@ def test_a_run_is_tagged_with_who_where_and_which_code(tmp_path):
         "runner.host": "node1",
         "runner.user": "sara",
         "runner.slurm_job": "77",
+        "runner.repository": "https://host/me/plates.git",
         "runner.commit": "c2",
         "runner.uncommitted_changes": "true",
     }
@@ -236,6 +238,7 @@ def test_a_run_is_tagged_with_who_where_and_which_code(tmp_path):
         "mlflow.user": "sara",
         "mlflow.source.name": "runner",
         "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.repoURL": "https://host/me/plates.git",
         "mlflow.source.git.commit": "c2",
         "mlflow.source.git.dirty": "true",
     }

@@ -7,6 +7,7 @@ from runner.config.secrets import redacted
 _NAMES = {
     "runner.user": "mlflow.user",
     "runner.program": "mlflow.source.name",
+    "runner.repository": "mlflow.source.git.repoURL",
     "runner.commit": "mlflow.source.git.commit",
     "runner.uncommitted_changes": "mlflow.source.git.dirty",
 }
