@@ -82,6 +82,7 @@ def environment(uri: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.timeout(300)
 def test_the_model_is_logged_and_registered_once_and_reads_as_the_run_does(
     own_plate_run, pictures, tmp_path
 ):

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.config.secrets import redacted
 from runner.run.directory import RunDirectory
 from runner.run.provenance import code_of_last_job, read_provenance
 
-_SAID = ("host", "user", "slurm_job")
+_SAID = ("host", "user", "slurm_job", "repository")
 
 
 def run_tags(directory: RunDirectory) -> dict[str, str]:
@@ -19,7 +20,8 @@ def run_tags(directory: RunDirectory) -> dict[str, str]:
     provenance = read_provenance(directory.provenance)
     jobs = provenance["jobs"]
     code = code_of_last_job({"code": {}, **provenance})
-    start = {**(jobs[-1] if jobs else {}), "code": code}
+    repository = (provenance.get("source") or {}).get("remote")
+    start = {**(jobs[-1] if jobs else {}), "code": code, "repository": repository}
     return {"runner.id": provenance["id"], **start_tags(directory.path, start)}
 
 
@@ -35,7 +37,7 @@ def start_tags(path: Path, start: Mapping[str, Any]) -> dict[str, str]:
     if code.get("commit"):
         tags["runner.commit"] = str(code["commit"])
         tags["runner.uncommitted_changes"] = str(bool(code.get("diff"))).lower()
-    return {name: text for name, text in tags.items() if text}
+    return {name: redacted(text) for name, text in tags.items() if text}
 
 
 def _program(command: list[str]) -> str:

@@ -22,7 +22,7 @@ from runner.trackers.mlflow.metric_names import metric_name
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.packaging import requirements
 from runner.trackers.mlflow.store import StoredRun
-from runner.trackers.mlflow.tags import with_mlflow_names
+from runner.trackers.mlflow.tags import ending_tags, with_mlflow_names
 from runner.trackers.mlflow.tracker import MLflowTracker
 from runner.trackers.tags import run_tags, start_tags
 from tests.trackers.mlflow.world import tracked_run, write_rows
@@ -212,6 +212,7 @@ def write_run_json(directory):
     jobs = [{"command": ["/home/sara/train.py"], "host": "node0", "slurm_job": None}, job]
     content = {"format_version": 1, "id": "id1", "name": "plates", "jobs": jobs}
     content["code"] = {"commit": "c1", "diff": ""}
+    content["source"] = {"remote": "https://host/me/plates.git"}
     directory.provenance.write_text(json.dumps(content))
 
 
@@ -227,6 +228,7 @@ def test_a_run_is_tagged_with_who_where_and_which_code(tmp_path):
         "runner.host": "node1",
         "runner.user": "sara",
         "runner.slurm_job": "77",
+        "runner.repository": "https://host/me/plates.git",
         "runner.commit": "c2",
         "runner.uncommitted_changes": "true",
     }
@@ -236,12 +238,22 @@ def test_a_run_is_tagged_with_who_where_and_which_code(tmp_path):
         "mlflow.user": "sara",
         "mlflow.source.name": "runner",
         "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.repoURL": "https://host/me/plates.git",
         "mlflow.source.git.commit": "c2",
         "mlflow.source.git.dirty": "true",
     }
     alone = start_tags(tmp_path, {"command": ["/home/sara/train.py", "--lr", "1"]})
     assert alone["runner.program"] == "train.py" and "runner.commit" not in alone
     assert with_mlflow_names({}) == {}
+
+
+def test_no_secret_of_the_environment_is_in_a_tag(tmp_path, monkeypatch):
+    monkeypatch.setenv("STORE_PASSWORD", "hunter2-and-more")
+    command = ["python", "-m", "runner", "data.url=https://me:hunter2-and-more@host/x"]
+    tags = start_tags(tmp_path, {"command": command})
+    tags |= ending_tags("failed", "OSError: no answer to hunter2-and-more\nat line 3")
+    assert tags["runner.error"].startswith("OSError: no answer to ")
+    assert "hunter2" not in str(tags)
 
 
 def test_the_data_are_a_dataset_for_each_split(tmp_path):

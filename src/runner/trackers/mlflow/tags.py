@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 
+from runner.config.secrets import redacted
+
 _NAMES = {
     "runner.user": "mlflow.user",
     "runner.program": "mlflow.source.name",
+    "runner.repository": "mlflow.source.git.repoURL",
     "runner.commit": "mlflow.source.git.commit",
     "runner.uncommitted_changes": "mlflow.source.git.dirty",
 }
@@ -22,4 +25,4 @@ def with_mlflow_names(tags: Mapping[str, str]) -> dict[str, str]:
 def ending_tags(state: str, error: str | None) -> dict[str, str]:
     """Return how a run stands in runner's own word; of a failed one the first line of its error."""
     lines = (error or "").strip().splitlines()
-    return {STATE_TAG: state, **({ERROR_TAG: lines[0]} if lines else {})}
+    return {STATE_TAG: state, **({ERROR_TAG: redacted(lines[0])} if lines else {})}
