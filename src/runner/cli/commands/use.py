@@ -133,8 +133,9 @@ def export(
 
     Weights, config, preprocessor and a page about them: all that is needed to use it anywhere.
     model.onnx and model.pt2 are compared with the original on the run's own data: the same
-    predictions, and outputs that differ by rounding alone. Exit code 1 if one of them cannot be. For a run from
-    elsewhere whose config names code of others: trust=true, or trust=PACKAGE.
+    predictions, and outputs that differ by rounding alone. Exit code 1 if one of them cannot be.
+    They build the model: of a run from elsewhere whose config names code of others with trust=true,
+    or trust=PACKAGE.
     """
     from runner.build.exporting import ONNX, TORCH_EXPORT
     from runner.cli.export import export as write
