@@ -178,6 +178,25 @@ def test_what_cannot_be_made_again_says_why(
     assert "is a sweep" in refused()
 
 
+def test_a_run_of_an_early_version_is_made_again_as_far_as_it_knows(
+    repository: Path, path: Path, trains: list[RunDirectory]
+) -> None:
+    def forget(told: dict[str, Any]) -> None:
+        for name in ("source", "packages", "environment"):
+            del told[name]
+        told["machine"] = {"host": "x", "system": "y", "processors": 1, "executable": "z"}
+        told["code"]["diff"] = told["code"]["diff"].strip()
+
+    change(path, forget)
+    told = read_provenance(path / "run.json")
+    del told["machine"]["processors"]
+    write_provenance(path / "run.json", told)
+    wishes = module.Wishes(check_only=True, repository=repository)
+    assert module.reproduce(path, wishes) == 0
+    with pytest.raises(RunError, match="is not in a repository at"):
+        module.reproduce(path, module.Wishes(repository=path.parents[4]))
+
+
 def test_a_run_of_no_repository_trains_with_the_code_of_now(path: Path, tmp_path: Path) -> None:
     facts = {"code": {"commit": None, "diff": None}, "source": {"working_directory": "/nowhere"}}
     code = code_of_then(facts, tmp_path)

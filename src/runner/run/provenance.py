@@ -109,7 +109,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error
     version = provenance.get("format_version", 0)
-    if version > FORMAT_VERSION:
+    if not isinstance(version, int) or version > FORMAT_VERSION:
         raise RunError(
             f"{path.parent} has format {version}, this runner reads up to {FORMAT_VERSION}: "
             "use a newer runner"
