@@ -1,6 +1,6 @@
 """Run PyTorch experiments composed from Hydra configs, anywhere, without losing anything.
 
-from runner import Trainer, Run
+from runner import Trainer, Run, load_reader
 """
 
 import importlib
@@ -25,6 +25,7 @@ _LAZY = {
     "Supervised": "runner.tasks.supervised",
     "Trainer": "runner.facade.trainer",
     "TrainerOptions": "runner.config.options",
+    "load_reader": "runner.build.inference",
 }
 
 

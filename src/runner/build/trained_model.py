@@ -1,24 +1,27 @@
-"""Build the model of a run with the weights that it trained."""
+"""Build the model of a run, or of an exported one, with the weights that were trained."""
 
 from pathlib import Path
 
 from torch import nn
 
-from runner.build.trained import trained_step
+from runner.build.trained_weights import load_trained_weights
 from runner.build.trusted import trusted_config
-from runner.checkpoint.store import CheckpointStore
 from runner.config.instantiate import instantiate
+from runner.config.trust import Trust
 from runner.run.directory import RunDirectory
 
 
-def trained_model(run: str | Path, *, step: int | None = None) -> nn.Module:
-    """Return the model of the run in the directory `run` on the CPU, in eval mode.
+def trained_model(
+    run: str | Path, *, step: int | None = None, trust: bool | str | list[str] = False
+) -> nn.Module:
+    """Return the model of the run, or the exported one, in the directory `run`, in eval mode.
 
-    It has the best weights that were kept, or those of `step`. In a config it is a part of another
-    experiment: the teacher of a distillation, for one. Raises RunnerError for a run without any.
+    It is on the CPU and has the best weights that were kept, or those of `step`. In a config it is
+    a part of another experiment: the teacher of a distillation, for one. Of a run from elsewhere,
+    `trust` says whose code its config may name: packages, or true for all. Raises RunnerError for a
+    run without any.
     """
     directory = RunDirectory(Path(run))
-    config = trusted_config(directory)
+    config = trusted_config(directory, trust=Trust.of(trust))
     model = instantiate(config.model, "model")
-    CheckpointStore(directory.checkpoints).read_weights(trained_step(directory, step), model)
-    return model.eval()
+    return load_trained_weights(model, directory, step)

@@ -1,7 +1,7 @@
 """`init_weights_from`: begin with weights that were trained before, and with nothing else of it.
 
-A run (its best checkpoint that is there, or the newest), one of its checkpoints, a file of weights,
-a folder as Hugging Face lays it out, or a name on the Hub.
+A run (its best checkpoint that is there, or the newest), one of its checkpoints, an exported model,
+a file of weights, a folder as Hugging Face lays it out, or a name on the Hub.
 """
 
 import logging
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from runner.build.trained import trained_step
+from runner.build.trained_weights import read_trained_weights
 from runner.checkpoint import manifest
 from runner.checkpoint.foreign import FILE_SUFFIXES, read_weight_file, read_weight_folder
 from runner.checkpoint.hub import download
@@ -20,6 +20,7 @@ from runner.checkpoint.store import CheckpointStore
 from runner.config.options import Options
 from runner.errors import CheckpointError, ConfigError, did_you_mean
 from runner.run.directory import RunDirectory
+from runner.run.model_card import is_exported
 from runner.training.first_weights import FirstWeights, OwnWeights, Taken
 
 _KEY = "init_weights_from"
@@ -111,9 +112,8 @@ def compare(source: str, weights: Mapping[str, Tensor], model: nn.Module) -> Tak
 
 def _read_folder(path: Path) -> dict[str, Tensor]:
     directory = RunDirectory(path)
-    if directory.provenance.is_file():
-        step = trained_step(directory)
-        return CheckpointStore(directory.checkpoints).read_tensors(step)
+    if directory.provenance.is_file() or is_exported(directory):
+        return read_trained_weights(directory)
     if (path / manifest.NAME).is_file():
         step = manifest.verified_manifest(path).step
         if path.name != manifest.step_path(path.parent, step).name:

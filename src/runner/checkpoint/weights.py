@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from runner.checkpoint.spread import part_of
 from runner.errors import CheckpointError, did_you_mean
-from runner.files import write_json_atomically
+from runner.files import inside, write_json_atomically
 
 TiedNames = dict[str, str]  # a name that is not in the file -> the one that holds its tensor
 
@@ -79,10 +79,11 @@ def weight_files(directory: Path, *, stem: str = "model") -> list[Path]:
     if not index.is_file():
         return [directory / _shard_files(stem, 1)[0]]
     try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = [inside(directory, name) for name in names]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index} cannot be read: {error}") from error
-    return [index, *(directory / shard for shard in shards)]
+    return [index, *shards]
 
 
 def read_tensors(
@@ -117,6 +118,14 @@ def load_weights(
     CheckpointError names what does not fit. `beat` is called after each file.
     """
     tensors = read_tensors(directory, tied, stem=stem, beat=beat)
+    fit_weights(model, tensors, directory / _shard_files(stem, 1)[0])
+
+
+def fit_weights(model: nn.Module, tensors: Mapping[str, Tensor], place: Path) -> None:
+    """Load `tensors`, whole and found at `place`, into `model`; CheckpointError if they do not fit.
+
+    They have to be all of its weights, and no others.
+    """
     expected = model.state_dict()
     problems = [f"{name} is missing from the file" for name in expected if name not in tensors] + [
         f"{name} is not in the model{did_you_mean(name, expected)}"
@@ -129,7 +138,6 @@ def load_weights(
         if name in tensors and tensors[name].shape != tensor.shape
     ]
     if problems:
-        place = directory / _shard_files(stem, 1)[0]
         raise CheckpointError(f"{place} does not fit the model: " + "; ".join(problems))
     model.load_state_dict(
         {name: part_of(tensor, like=expected[name]) for name, tensor in tensors.items()}

@@ -14,6 +14,7 @@ from typing import Any
 
 from runner.cli.columns import table, width_of
 from runner.cli.rerun import code_of_then, config_of_then, link_data, train_again
+from runner.config.trust import NOBODY_ELSE, Trust
 from runner.config.written import to_yaml
 from runner.errors import RunError
 from runner.files import write_text_atomically
@@ -21,6 +22,7 @@ from runner.run.directory import RunDirectory
 from runner.run.journal import Row, read_journal
 from runner.run.parting import RowComparison, compare_rows
 from runner.run.provenance import facts_of_process, read_provenance
+from runner.run.signature import refuse_stranger, sign
 from runner.run.status import read_status
 from runner.run.surroundings import Change, changed_data, changes, pip_command
 from runner.sweeps.directory import is_sweep
@@ -37,16 +39,18 @@ class Wishes:
     check_only: bool = False
 
 
-def reproduce(path: Path, wishes: Wishes) -> int:
+def reproduce(path: Path, wishes: Wishes, *, trust: Trust = NOBODY_ELSE) -> int:
     """Make the run in `path` again and return 0 if every value is the same, else 1.
 
     With `check_only` nothing is trained: 0 if the code can be brought back and nothing has changed.
-    Raises RunError when the run cannot be made again at all.
+    Raises RunError when the run cannot be made again at all, and for one from elsewhere without
+    `trust`.
     """
     original = RunDirectory(path.absolute())
     if is_sweep(path):
         raise RunError(f"{path} is a sweep: give the folder of one of its runs, such as {path}/0")
     provenance = read_provenance(original.provenance)
+    refuse_stranger(original, trust, to="reproduce")
     found = _changes(provenance, wishes.repository)
     _tell(found)
     for note in _history(provenance):
@@ -61,7 +65,9 @@ def reproduce(path: Path, wishes: Wishes) -> int:
     again = RunDirectory(folder / "run")
     config = config_of_then(original, provenance)
     link_data(config, code)
-    write_text_atomically(again.config, to_yaml(config))
+    text = to_yaml(config)
+    sign(again, text)  # looked at above
+    write_text_atomically(again.config, text)
     rows, until = _rows_to_compare(original, wishes.steps)
     train_again(again, code, provenance, overrides=wishes.overrides, until=until)
     return _judge(original, again, rows, until, found)

@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from runner.data.pictures import load_picture
 from runner.errors import DataError
+from runner.inference.pictures import Source, load_source
 from runner.metrics.calibration import UNCALIBRATED, Calibration, Uncalibrated
 from runner.runtime.device import move
 from runner.runtime.precision import Precision
@@ -29,7 +28,7 @@ class Reading:
     confidence: float
 
 
-def warn_unreadable(_file: Path, error: DataError) -> None:
+def warn_unreadable(_file: Source, error: DataError) -> None:
     """Log that a file was left out; `error` names it and says why."""
     logger.warning("left out: %s", error)
 
@@ -38,13 +37,13 @@ def predict_pictures(
     model: nn.Module,
     task: Task,
     preprocessor: Callable[[Image.Image], Tensor],
-    files: Iterable[Path],
+    files: Iterable[Source],
     *,
     device: torch.device,
     precision: Precision,
     calibration: Calibration | Uncalibrated = UNCALIBRATED,
     batch_size: int = 64,
-    on_unreadable: Callable[[Path, DataError], None] = warn_unreadable,
+    on_unreadable: Callable[[Source, DataError], None] = warn_unreadable,
 ) -> Iterator[Reading]:
     """Yield what `model` reads in each of `files`, in their order, as soon as a batch is done.
 
@@ -64,12 +63,12 @@ def predict_pictures(
 
 
 def _load_each(
-    files: Iterable[Path],
+    files: Iterable[Source],
     preprocessor: Callable[[Image.Image], Tensor],
-    on_unreadable: Callable[[Path, DataError], None],
-) -> Iterator[tuple[Path, Tensor]]:
+    on_unreadable: Callable[[Source, DataError], None],
+) -> Iterator[tuple[Source, Tensor]]:
     for file in files:
         try:
-            yield file, preprocessor(load_picture(file))
+            yield file, preprocessor(load_source(file))
         except DataError as error:
             on_unreadable(file, error)

@@ -27,6 +27,7 @@ from runner.job.logs import (
 )
 from runner.job.place import Place
 from runner.run.bystander import Bystander
+from runner.run.data_note import write_data_note
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription, Session, open_session
 from runner.run.status import read_raw_status
@@ -36,6 +37,7 @@ from runner.runtime.seeds import mix, seed_everything
 from runner.runtime.signals import StopRequests
 from runner.runtime.watchdog import Watchdog, patience_seconds
 from runner.sweeps.directory import sweep_around
+from runner.trackers.tags import run_tags
 from runner.trackers.tracker import TrackedRun, Tracker
 from runner.training.loop import TrainingLoop
 from runner.training.parts import Parts
@@ -83,8 +85,9 @@ def fit(job: Job) -> Result:
                 if ranks.is_main:
                     _place_checkpoints(job, session.id)
                     _keep_preprocessor(job, parts)
+                    write_data_note(job.directory.data, parts.data_fingerprint)
                 ranks.meet()
-                started = _start_trackers(job, session)  # of a run that can begin
+                started = _start_trackers(job)  # of a run that can begin
                 result = _train(parts, session, stop, job.hang_timeout)
                 session.outcome = "pruned" if result.is_pruned else "completed"
                 _log.info(
@@ -252,7 +255,7 @@ def _keep_preprocessor(job: Job, parts: Parts) -> None:
         save_preprocessor(parts.preprocessor, folder)
 
 
-def _start_trackers(job: Job, session: Session) -> list[Tracker]:
+def _start_trackers(job: Job) -> list[Tracker]:
     config = job.description.config
     nodes = config.get("trackers") or {}
     for name, tracker in job.trackers.items():
@@ -262,7 +265,7 @@ def _start_trackers(job: Job, session: Session) -> list[Tracker]:
             tracker=name,
             parameters=config,
             settings=nodes.get(name) or {},
-            tags={"runner.id": session.id},
+            tags=run_tags(job.directory),
             delivered_to=job.delivered_to,
             sweep=sweep_around(job.directory),
         )
@@ -274,5 +277,15 @@ def _finish_trackers(trackers: list[Tracker], directory: RunDirectory) -> None:
     status = read_raw_status(directory.status)
     if status is None:
         return
+    files = _final_model(directory)
     for tracker in trackers:
-        tracker.finish(status.state, final_model(directory))
+        tracker.finish(status.state, files)
+
+
+def _final_model(directory: RunDirectory) -> list[Path]:
+    """Return the files of the model of a run that is completed, with its card, written now."""
+    try:
+        return final_model(directory)
+    except OSError as error:  # such as a full disk: the run is trained all the same
+        _log.warning("%s could not be written: %s", directory.model_card, error)
+        return []

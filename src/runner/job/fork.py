@@ -17,6 +17,7 @@ from runner.run.provenance import (
     read_provenance,
     write_provenance,
 )
+from runner.run.signature import is_ours, sign
 from runner.run.status import Status, write_status
 from runner.sweeps.directory import is_sweep
 
@@ -34,7 +35,10 @@ def fork_run(path: Path, *, step: int) -> Path:
     final = _folder_for(parent.path) / new_stamp()
     partial = RunDirectory(final.with_name(f".{final.name}.partial"))
     try:
-        write_text_atomically(partial.config, parent.config.read_text(encoding="utf-8"))
+        config = parent.config.read_text(encoding="utf-8")
+        if is_ours(parent):
+            sign(partial, config)
+        write_text_atomically(partial.config, config)
         _link_checkpoints(parent, partial, step)
         _copy_rows(parent, partial, step)
         first = first_provenance(

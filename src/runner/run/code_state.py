@@ -15,6 +15,7 @@ from typing import Any
 
 from runner.files import write_json_atomically
 from runner.run.repository import Repository, look_at_repository
+from runner.run.secrets import redacted
 
 CodeState = dict[str, str | None]  # commit, and the text of the uncommitted diff
 
@@ -24,7 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 def code_state(folder: Path) -> CodeState:
-    """Return commit and uncommitted diff of the repository around `folder`; None without one."""
+    """Return commit and uncommitted diff of the repository around `folder`; None without one.
+
+    Secrets that the environment holds are stars in the diff.
+    """
     return _state(look_at_repository(folder))
 
 
@@ -69,7 +73,8 @@ def _submission() -> tuple[CodeState | None, bool]:
 def _state(repository: Repository | None) -> CodeState:
     if repository is None:
         return {"commit": None, "diff": None}
-    return {"commit": repository.commit, "diff": repository.diff}
+    diff = repository.diff
+    return {"commit": repository.commit, "diff": diff and redacted(diff)}
 
 
 def _source(repository: Repository | None) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """`run.json`: where a run comes from: command, code, versions, machine, and every job on it."""
 
+import getpass
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from runner.run.machine import (
     machine_facts,
     named_versions,
 )
+from runner.run.secrets import redacted, redacted_in
 
 # What a run is made of: written down when it starts, and for a later job where it is another.
 FACTS = ("code", "source", "versions", "packages", "machine", "environment")
@@ -29,11 +32,11 @@ def facts_of_process() -> dict[str, Any]:
     packages = installed_packages()
     return {
         "code": code,
-        "source": source,
+        "source": redacted_in(source),
         "versions": named_versions(packages),
         "packages": packages,
         "machine": machine_facts(),
-        "environment": environment_facts(),
+        "environment": redacted_in(environment_facts()),
     }
 
 
@@ -56,9 +59,10 @@ def job_entry(
     train it, comes later (`note_begin`).
     """
     entry = {
-        "command": command,
-        "overrides": overrides,
+        "command": [redacted(word) for word in command],
+        "overrides": [redacted(text) for text in overrides],
         "host": socket.gethostname(),
+        "user": user_name(),
         "pid": os.getpid(),
         "time": round(time.time(), 3),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
@@ -67,6 +71,14 @@ def job_entry(
         **(changed or {}),
     }
     return {**entry, "config_before": dict(config_before)} if config_before else entry
+
+
+def user_name() -> str | None:
+    """Return who runs this process; None where the machine does not know."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may run under a number alone
+        return None
 
 
 def note_begin(path: Path, *, step: int) -> None:
@@ -108,6 +120,11 @@ def read_provenance(path: Path) -> dict[str, Any]:
         provenance = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error
+    if not isinstance(provenance, dict):
+        raise RunError(f"{path} is damaged: it holds no mapping")
+    for key in ("id", "name"):  # they become part of paths
+        if not re.fullmatch(r"[^/\\\0]+", str(provenance.get(key, key))):
+            raise RunError(f"{path}: {key} must be the name of a file, got {provenance[key]!r}")
     version = provenance.get("format_version", 0)
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise RunError(

@@ -36,6 +36,8 @@ from runner.run.provenance import (
     read_provenance,
     write_provenance,
 )
+from runner.run.secrets import redacted
+from runner.run.signature import sign
 from runner.run.status import Status, read_raw_status, write_status
 from runner.run.taking_back import is_untouched, take_back_files, take_back_folder
 from runner.runtime.signals import StopRequests
@@ -170,7 +172,9 @@ def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Sess
             config_before=_config_before(directory, job),
         )
     )
-    write_text_atomically(directory.config, to_yaml(job.config))
+    text = to_yaml(job.config)
+    sign(directory, text)
+    write_text_atomically(directory.config, text)
     write_provenance(directory.provenance, provenance)
     status = replace(before, jobs=before.jobs + 1)
     session = Session(directory, provenance["id"], status, Journal(directory.journal))
@@ -233,4 +237,4 @@ def _outcome(session: Session, failure: BaseException | None) -> tuple[str, str 
         return "preempted", None
     if isinstance(failure, KeyboardInterrupt):
         return "cancelled", None
-    return "failed", f"{type(failure).__name__}: {failure}"
+    return "failed", redacted(f"{type(failure).__name__}: {failure}")
