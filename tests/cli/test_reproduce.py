@@ -14,6 +14,7 @@ from runner.facade.run import Run
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row, read_journal
 from runner.run.provenance import read_provenance, write_provenance
+from runner.run.signature import sign
 from tests.commands.command import BARE, call, only_run, run
 from tests.sweeps.codebase.repositories import git, make_repository, write
 
@@ -172,6 +173,8 @@ def test_what_cannot_be_made_again_says_why(
     change(path, lambda told: told["source"].update(repository="/nowhere", remote="https://a/b"))
     assert "--repository PATH; it was cloned from https://a/b" in refused()
     (path / "config.yaml").write_text("name: x\n")
+    assert "trust=true" in refused(repository=tmp_path / "repository")
+    sign(RunDirectory(path), "name: x\n")
     assert "started from Python" in refused(repository=tmp_path / "repository")
     (path / "metrics.jsonl").write_text("")
     (path / "sweep.json").write_text("{}")
