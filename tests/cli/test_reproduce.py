@@ -14,6 +14,7 @@ from runner.facade.run import Run
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row, read_journal
 from runner.run.provenance import read_provenance, write_provenance
+from runner.run.signature import sign
 from tests.commands.command import BARE, call, only_run, run
 from tests.sweeps.codebase.repositories import git, make_repository, write
 
@@ -172,10 +173,31 @@ def test_what_cannot_be_made_again_says_why(
     change(path, lambda told: told["source"].update(repository="/nowhere", remote="https://a/b"))
     assert "--repository PATH; it was cloned from https://a/b" in refused()
     (path / "config.yaml").write_text("name: x\n")
+    assert "trust=true" in refused(repository=tmp_path / "repository")
+    sign(RunDirectory(path), "name: x\n")
     assert "started from Python" in refused(repository=tmp_path / "repository")
     (path / "metrics.jsonl").write_text("")
     (path / "sweep.json").write_text("{}")
     assert "is a sweep" in refused()
+
+
+def test_a_run_of_an_early_version_is_made_again_as_far_as_it_knows(
+    repository: Path, path: Path, trains: list[RunDirectory]
+) -> None:
+    def forget(told: dict[str, Any]) -> None:
+        for name in ("source", "packages", "environment"):
+            del told[name]
+        told["machine"] = {"host": "x", "system": "y", "processors": 1, "executable": "z"}
+        told["code"]["diff"] = told["code"]["diff"].strip()
+
+    change(path, forget)
+    told = read_provenance(path / "run.json")
+    del told["machine"]["processors"]
+    write_provenance(path / "run.json", told)
+    wishes = module.Wishes(check_only=True, repository=repository)
+    assert module.reproduce(path, wishes) == 0
+    with pytest.raises(RunError, match="is not in a repository at"):
+        module.reproduce(path, module.Wishes(repository=path.parents[4]))
 
 
 def test_a_run_of_no_repository_trains_with_the_code_of_now(path: Path, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
         if not re.fullmatch(r"[^/\\\0]+", str(provenance.get(key, key))):
             raise RunError(f"{path}: {key} must be the name of a file, got {provenance[key]!r}")
     version = provenance.get("format_version", 0)
-    if version > FORMAT_VERSION:
+    if not isinstance(version, int) or version > FORMAT_VERSION:
         raise RunError(
             f"{path.parent} has format {version}, this runner reads up to {FORMAT_VERSION}: "
             "use a newer runner"

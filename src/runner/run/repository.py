@@ -22,7 +22,7 @@ _CODE = (
     *(".py", ".pyi", ".pyx", ".pxd", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".sh"),
     *(".json", ".yaml", ".yml", ".toml", ".cfg", ".ini"),
 )
-_MARKS = ("pyvenv.cfg", "sweep.json", "run.json", "slurm.jsonl")  # of folders that hold no code
+_MARKS = ("pyvenv.cfg", "sweep.json", "run.json", "slurm.jsonl", "copy.json")  # not of code
 _LARGEST_FILE = 1 << 20  # bytes of an untracked file that is kept
 _LARGEST_PATCH = 10 << 20
 _LARGEST_HASHED = 64 << 20  # bytes of all files that are named with their hash

@@ -59,12 +59,13 @@ def _copy(folder: Path, root: Path, names: Sequence[str]) -> Path:
     """Write a new copy; its folder appears when it is whole."""
     partial = folder / ".code.partial"
     shutil.rmtree(partial, ignore_errors=True)  # what a kill has left
+    state = code_state(Path.cwd())  # before the copy, which may lie in the repository, is there
     files, known = partial / "files", _Known(names)
     files.mkdir(parents=True)
     try:
         for name in names:
             _copy_file(root, name, files / name, known)
-        write_submitted(partial / "code.json", code_state(Path.cwd()), is_snapshot=True)
+        write_submitted(partial / "code.json", state, is_snapshot=True)
         write_json_atomically(partial / "copy.json", {"digest": _digest(files, names)})
         final = next(path for path in _places(folder) if not path.exists())
         partial.rename(final)
