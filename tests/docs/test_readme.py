@@ -30,7 +30,7 @@ PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 FEW_PLATES = ("data.train_size=64", "data.evaluation_size=8", "data.test_size=8")
 LOOKING = [c for c in COMMANDS if c == RUNNER or "--help" in c or "--cfg" in c]
 # Tested below, or with other pages.
-OTHERS = r"resume|predict|find-|check|status|report|cancel|sync|slurm|_real"
+OTHERS = r"resume|evaluate|predict|find-|check|status|report|cancel|sync|slurm|_real"
 TRAINING = [
     c for c in COMMANDS if c.startswith(RUNNER) and c not in LOOKING and not re.search(OTHERS, c)
 ]
@@ -119,7 +119,9 @@ def test_a_run_is_continued_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "PICTURES").mkdir()
     write_picture(tmp_path / "PICTURES/a.png")
     commands = [
-        c for c in COMMANDS if re.search(r" resume| predict| report", c) and "SWEEP" not in c
+        c
+        for c in COMMANDS
+        if re.search(r" resume| evaluate| predict| report", c) and "SWEEP" not in c
     ]
     assert len(commands) == 5
     for command in commands:
