@@ -57,7 +57,7 @@ def test_pictures_in_memory_are_read_as_those_in_files(plate_run, pictures):
 def test_what_is_no_picture_is_refused_or_left_out(plate_run, pictures, caplog):
     reader = runner.load_reader(plate_run)
     with pytest.raises(DataError, match="does not exist"):
-        reader.read([pictures / "0.png", pictures / "none.png"])
+        list(reader.read([pictures / "0.png", pictures / "none.png"]))
     with pytest.raises(DataError, match="picture 0 is a int"):
         list(reader.read([1]))
     picture = np.zeros((32, 128), np.uint8)
