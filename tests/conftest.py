@@ -2,10 +2,12 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.browser import browser, started_browser
 from tests.slurm.cluster import (
     new_jobs,
     slurm_cluster,
@@ -13,7 +15,14 @@ from tests.slurm.cluster import (
     slurm_conf,
 )
 
-__all__ = ["new_jobs", "slurm_cluster", "slurm_cluster_with_accounting", "slurm_conf"]  # fixtures
+__all__ = [  # fixtures
+    "browser",
+    "new_jobs",
+    "slurm_cluster",
+    "slurm_cluster_with_accounting",
+    "slurm_conf",
+    "started_browser",
+]
 
 # Before torch is imported: tests are many and small.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -40,6 +49,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker(kind) is not None:  # not `keywords`: folders are in them
                 item.add_marker(pytest.mark.skip(reason=f"run with --{kind}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the key with which runs are signed out of the home; fixtures of modules sign, too."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 
@@ -35,6 +35,22 @@ def drop_torn_line(path: Path) -> None:
             return
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def inside(folder: Path, name: object) -> Path:
+    """Return the file called `name` in `folder`, or below it; ValueError if that leads out of it.
+
+    For names that others wrote. A link in `folder` may lead on: see `leads_out`.
+    """
+    parts = PurePosixPath(name).parts if isinstance(name, str) else ()
+    if not parts or parts[0] == "/" or ".." in parts or "\0" in str(name) or "\\" in str(name):
+        raise ValueError(f"{name!r} is no name of a file in {folder}")
+    return folder.joinpath(*parts)
+
+
+def leads_out(folder: Path, path: Path) -> bool:
+    """Return whether `path`, below `folder`, is or lies behind a link that leads out of it."""
+    return not path.resolve().is_relative_to(folder.resolve())
 
 
 def sync_directory(path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import pytest
 from runner.config.written import to_yaml
 from runner.run.directory import RunDirectory
 from runner.run.lease import Lease
+from runner.run.signature import sign
 from runner.run.status import Status, write_status
 from runner.runtime.signals import StopRequests
 from runner.sweeps.directory import SweepDirectory
+from runner.sweeps.record import read_record, write_record
 from runner.trackers.delivery.lock import DeliveryLock
 from runner.trackers.mlflow.mark import Mark, MarkFile
 from runner.trackers.mlflow.tracker import MLflowTracker
@@ -65,6 +68,7 @@ def run_of(path: Path, state: str, trackers: dict[str, Any], *, rows: int = 5) -
     path.mkdir(parents=True, exist_ok=True)
     directory = RunDirectory(path)
     config = {"name": "plates", "seed": int(path.name[-1]), "trackers": trackers}
+    sign(directory, to_yaml(config))
     directory.config.write_text(to_yaml(config))
     run_json = {"format_version": 1, "id": path.name, "name": "plates", "jobs": [{"time": 1.79e9}]}
     directory.provenance.write_text(json.dumps(run_json))
@@ -77,9 +81,8 @@ def run_of(path: Path, state: str, trackers: dict[str, Any], *, rows: int = 5) -
 def sweep_of(path: Path, trackers: dict[str, Any], states: list[str]) -> SweepDirectory:
     """Make a sweep as a killed watcher leaves it, none of whose jobs has delivered."""
     sweep = plan(path, [[f"seed={number}"] for number in range(len(states))])
-    record = json.loads(sweep.record.read_text())
-    record |= {"name": "plates", "base": {"name": "plates", "trackers": trackers}, "total": None}
-    sweep.record.write_text(json.dumps(record))
+    base = {"name": "plates", "trackers": trackers}
+    write_record(sweep, replace(read_record(sweep), name="plates", base=base, total=None))
     for number, state in enumerate(states):
         run_of(sweep.job(number).path, state, trackers)
     return sweep

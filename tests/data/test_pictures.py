@@ -1,3 +1,6 @@
+import errno
+
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -79,18 +82,94 @@ def test_folders_are_searched_deeply_and_sorted(tmp_path):
     assert found == ["a.png", "b/2.JPG", "b/c/1.jpeg"]
 
 
-def test_a_file_named_twice_is_read_once(tmp_path):
-    (tmp_path / "a.png").touch()
-    assert find_pictures([tmp_path, tmp_path / "a.png"]) == [tmp_path / "a.png"]
+def test_what_is_hidden_in_a_folder_is_left_alone(tmp_path):
+    for name in ("._a.jpg", ".trash/b.jpg", "c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(find_pictures([tmp_path])) == [tmp_path / "c.jpg"]
+
+
+def test_files_come_in_the_order_and_as_often_as_they_are_named(tmp_path):
+    a, b = tmp_path / "a.png", tmp_path / "b.png"
+    a.touch()
+    b.touch()
+    assert list(find_pictures([b, tmp_path, a])) == [b, a, b, a]
 
 
 def test_a_file_named_directly_needs_no_suffix(tmp_path):
     (tmp_path / "scan").touch()
-    assert find_pictures([tmp_path / "scan"]) == [tmp_path / "scan"]
+    assert list(find_pictures([tmp_path / "scan"])) == [tmp_path / "scan"]
 
 
 def test_missing_paths_and_empty_folders_are_errors(tmp_path):
     with pytest.raises(DataError, match="nowhere does not exist"):
-        find_pictures([tmp_path / "nowhere"])
-    with pytest.raises(DataError, match=r"no pictures found: .*\.jpg"):
-        find_pictures([tmp_path])
+        list(find_pictures([tmp_path / "nowhere"]))
+    with pytest.raises(DataError, match=r"no pictures in .*\.jpg"):
+        list(find_pictures([tmp_path]))
+
+
+def test_what_is_missing_can_be_told_and_the_rest_found(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.png").touch()
+    told = []
+    paths = [tmp_path / "nowhere", tmp_path / "empty", tmp_path]
+    found = find_pictures(paths, lambda path, error: told.append((path, str(error))))
+    assert list(found) == [tmp_path / "a.png"]
+    assert [path for path, _ in told] == paths[:2]
+
+
+def test_files_are_found_before_the_last_path_is_known(tmp_path):
+    (tmp_path / "a.png").touch()
+
+    def paths():
+        yield tmp_path / "a.png"
+        raise AssertionError("asked too early")
+
+    assert next(find_pictures(paths())) == tmp_path / "a.png"
+
+
+GREYS = np.arange(0, 256, 4, dtype=np.uint8).reshape(1, -1).repeat(4, axis=0)
+
+
+def test_sixteen_bits_of_grey_keep_their_shades(tmp_path):
+    path = tmp_path / "deep.png"
+    Image.fromarray(GREYS.astype(np.uint16) << 8).save(path)
+    picture = load_picture(path)
+    assert picture.mode == "L"
+    assert np.array_equal(np.asarray(picture), GREYS)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_white_paper(tmp_path, mode):
+    path = tmp_path / "cut_out.png"
+    picture = Image.new("RGBA", (8, 4), (0, 0, 0, 0))  # black, and not to be seen
+    picture.paste((0, 0, 0, 255), (0, 0, 4, 4))
+    picture.convert(mode).save(path)
+    shades = Preprocessor(4, 8)(load_picture(path))[0, 0].tolist()
+    assert shades == [0, 0, 0, 0, 255, 255, 255, 255]
+
+
+def test_of_an_animation_the_first_picture_is_read(tmp_path):
+    path = tmp_path / "moving.gif"
+    frames = [Image.new("L", (8, 4), grey) for grey in (255, 0, 0)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert Preprocessor(4, 8)(load_picture(path)).min() == 255
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.png"
+    Image.new("L", (100, 100)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(DataError, match=r"bomb\.png cannot be read: .*10000 pixels"):
+        load_picture(path)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "secret.png"
+
+    def refuse(*_arguments):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(DataError, match=r"secret\.png cannot be read: permission denied$"):
+        load_picture(path)

@@ -144,7 +144,9 @@ def test_a_run_of_a_config_knows_the_class(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     node = {"_target_": f"{Scale.__module__}.Scale", "factor": 2.0}
     write_json_atomically(config, {"data": {"preprocessor": node}})
-    assert Run(tmp_path).load_preprocessor() == Scale(2.0)
+    with pytest.raises(RunError, match=r"made elsewhere.*test_preprocessor\.Scale"):
+        Run(tmp_path).load_preprocessor()
+    assert Run(tmp_path).load_preprocessor(trust="tests") == Scale(2.0)
 
 
 def test_a_run_without_one_says_so(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 FEW_PLATES = ("data.train_size=64", "data.evaluation_size=8", "data.test_size=8")
 LOOKING = [c for c in COMMANDS if c == RUNNER or "--help" in c or "--cfg" in c]
 # Tested below, or with other pages.
-OTHERS = r" ls |compare|resume|predict|find-|check|status|report|cancel|sync|slurm|_real"
+OTHERS = r" ls |compare|resume|reproduce|predict|find-|check|status|report|cancel|sync|slurm|_real"
 TRAINING = [
     c for c in COMMANDS if c.startswith(RUNNER) and c not in LOOKING and not re.search(OTHERS, c)
 ]

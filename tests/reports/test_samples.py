@@ -1,8 +1,10 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from runner.reports.samples import RIGHT, WRONG, Sample, _font, sample_sheet
+from runner.reports.samples import RIGHT, WRONG, Sample, _font, read_sheet, sample_sheet
 
 
 def sample(text, target, shape=(32, 128)):
@@ -51,3 +53,21 @@ def test_persian_letters_are_neither_joined_nor_turned_round():
 def test_no_samples_make_no_picture(tmp_path):
     sample_sheet([], tmp_path / "samples.png")
     assert not (tmp_path / "samples.png").exists()
+
+
+def test_a_sheet_gives_its_samples_back(tmp_path):
+    path = tmp_path / "samples.png"
+    dark = Sample(np.zeros((20, 60), dtype=np.uint8), "", 0.25, None)
+    sample_sheet([sample("۱۲ب", "۱۲پ"), dark], path, title="a run, step 7: first")
+    title, (wrong, unknown) = read_sheet(path)
+    assert title == "a run, step 7: first"
+    assert (wrong.text, wrong.target, wrong.confidence) == ("۱۲ب", "۱۲پ", 0.9)
+    assert wrong.is_wrong and not unknown.is_wrong
+    for one, grey in ((wrong, 128), (unknown, 0)):
+        with Image.open(io.BytesIO(one.picture)) as picture:
+            assert picture.getextrema() == ((grey, grey),) * 3
+
+
+def test_a_picture_that_is_no_sheet_has_no_samples(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "plain.png")
+    assert read_sheet(tmp_path / "plain.png") == ("", [])

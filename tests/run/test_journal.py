@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.run.journal import Journal, Row, read_journal
+from runner.run.journal import Journal, Row, read_journal, readable_rows
 
 
 def row(step: int, loss: float = 1.0, split: str = "train") -> Row:
@@ -69,3 +69,13 @@ def test_a_thread_may_sync_while_rows_are_added(tmp_path: Path) -> None:
     thread.join()
     journal.close()
     assert [row.step for row in read_journal(tmp_path / "metrics.jsonl")] == list(range(300))
+
+
+def test_readable_rows_pass_over_what_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    good = '{"step": 1, "epoch": 0.1, "time": 1.0, "split": "train", "values": {"loss": NaN}}'
+    damaged = ["", "{", "[1]", good.replace("NaN", '"x"'), good.replace('"step": 1', '"step": "1"')]
+    path.write_text("\n".join([good, *damaged, "\0\0", good, good[:20]]), encoding="utf-8")
+    rows, numbers = readable_rows(path)
+    assert len(rows) == 2 and numbers == [2, 3, 4, 5, 6, 7]
+    assert readable_rows(tmp_path / "none") == ([], [])

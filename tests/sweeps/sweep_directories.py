@@ -59,7 +59,9 @@ def begin(directory: SweepDirectory, number: int, status: Status, **details: Any
     config = details.get("config") or dict(planned.config)
     write_text_atomically(run.config, to_yaml(config))
     code = details.get("code") or CODE
-    provenance = first_provenance(name="run", id=f"id{number}", code=code)
+    provenance = first_provenance(
+        name="run", id=f"id{number}", facts={"code": code, "versions": {}}
+    )
     job = job_entry(command=[], overrides=list(planned.overrides))
     write_provenance(run.provenance, {**provenance, "jobs": [job] * status.jobs})
     write_status(run.status, status)

@@ -11,6 +11,7 @@ from torch import nn
 
 from runner.build.compiling import compile_model
 from runner.build.debugging import apply_debug, debug_data
+from runner.build.loaders import build_loaders
 from runner.build.optimizers import (
     GivenOptimizer,
     GivenScheduler,
@@ -23,11 +24,9 @@ from runner.build.plan import check_metric, plan_schedule
 from runner.build.weights_from import first_weights
 from runner.config.options import Options
 from runner.data.batches import Batches, check_batches
-from runner.data.collate import collate_of
 from runner.data.curriculum import Curriculum
-from runner.data.data import Data, Dataset, MapDataset, is_map_style, texts_of
+from runner.data.data import Data, MapDataset, is_map_style, texts_of
 from runner.data.fingerprint import fingerprint
-from runner.data.loader import Loader, evaluation_loader, train_loader
 from runner.data.preprocessor import check_preprocessor
 from runner.data.stream import check_stream
 from runner.errors import DataError
@@ -64,11 +63,11 @@ def assemble(
     check_optimizer(optimizer, task, model, options)
     data = debug_data(data, options)
     _check_data(data, task, model, ranks)
-    loaders = _loaders(data, options, device, ranks)
+    loaders = build_loaders(data, options, device, ranks)
     if has_own_epoch(task):
         loaders["train"] = WholeEpochs(loaders["train"])
     check_metric(task, options.trainer, loaders)
-    _make_deterministic(options.trainer.deterministic)
+    make_deterministic(options.trainer.deterministic)
     model, averaged, device = place(model, optimizer, options, device, ranks)
     average = _average(model, averaged, options)  # sharded modules have other parameters
     for whole in (model, averaged):
@@ -101,25 +100,6 @@ def _average(model: nn.Module, averaged: nn.Module | None, options: Options) -> 
     if averaged is None or decay is None:
         return NoAverage(model)
     return ExponentialAverage(averaged, model, decay=decay)
-
-
-def _loaders(data: Data, options: Options, device: torch.device, ranks: Ranks) -> dict[str, Loader]:
-    def build(name: str, dataset: Dataset) -> Loader:
-        make = train_loader if name == "train" else evaluation_loader
-        return make(
-            dataset,
-            options.loader,
-            seed=options.seed,
-            collate=collate_of(data, name),
-            pin_memory=options.loader.pin_memory and device.type == "cuda",
-            max_batches=options.debug.limit_batches,
-            sampler=data.sampler if name == "train" else None,
-            accumulation=options.trainer.gradient_accumulation_steps,
-            rank=ranks.rank,
-            num_ranks=ranks.count,
-        )
-
-    return {name: build(name, dataset) for name, dataset in data.splits().items()}
 
 
 def _check_data(data: Data, task: Task, model: nn.Module, ranks: Ranks) -> None:
@@ -158,7 +138,8 @@ def _check_map_style(dataset: MapDataset, split: str, task: Task, model: nn.Modu
         check_alignable(texts_of(dataset), model.num_frames(width))  # type: ignore[operator]
 
 
-def _make_deterministic(wanted: bool) -> None:
+def make_deterministic(wanted: bool) -> None:
+    """Let this process use operations alone that are the same every time, or any."""
     if wanted:  # cuBLAS asks for it, before its first use
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False

@@ -18,9 +18,12 @@ from runner.build.trained import trained_step
 from runner.build.trained_weights import load_trained_weights
 from runner.build.trusted import trusted_config
 from runner.config.instantiate import instantiate
-from runner.config.options import HardwareOptions
+from runner.config.options import HardwareOptions, PrecisionOptions
 from runner.config.run_config import RunConfig
-from runner.errors import RunError
+from runner.config.trust import Trust
+from runner.errors import ConfigError, RunError, did_you_mean
+from runner.inference.onnx_model import FILE as ONNX
+from runner.inference.onnx_model import load_onnx
 from runner.inference.pictures import Given, sources_of
 from runner.inference.predict import predict_pictures
 from runner.metrics.calibration import UNCALIBRATED, Calibration, Uncalibrated
@@ -28,6 +31,8 @@ from runner.run.directory import RunDirectory
 from runner.runtime.device import prepare_hardware
 from runner.runtime.precision import Precision
 from runner.tasks.task import Task
+
+ENGINES = ("torch", "onnx")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,26 +67,51 @@ class Reader:
         return (asdict(reading) for reading in readings)
 
 
-def load_reader(path: str | Path, *, device: str = "auto", step: int | None = None) -> Reader:
+def load_reader(
+    path: str | Path,
+    *,
+    device: str = "auto",
+    step: int | None = None,
+    engine: str = "torch",
+    trust: bool | str | Iterable[str] | Trust = (),
+) -> Reader:
     """Return the reader that was trained in `path`, a run's directory or an exported model.
 
-    A run has its best weights, or those of `step`. Its data need not be there. Raises RunnerError
-    for what is neither, or reads no pictures.
+    A run has its best weights, or those of `step`. Its data need not be there. With the `engine`
+    "onnx" it is the model.onnx of an exported model that reads, on the CPU. Of what comes from
+    elsewhere, `trust` says whose code its config may name: packages, or True for all. Raises
+    RunnerError for what is neither, or reads no pictures.
     """
     directory = RunDirectory(Path(path))
-    config = trusted_config(directory)
-    place = prepare_hardware(HardwareOptions(device=device, threads=config.hardware.threads))
+    config = trusted_config(directory, trust=Trust.of(trust))
+    place = _place(engine, device, config.hardware.threads)
     chosen = trained_step(directory, step)
     preprocessor = _preprocessor(config, directory.path)
-    model = load_trained_weights(instantiate(config.model, "model"), directory, chosen)
+    if engine == "onnx":
+        model, options = load_onnx(directory.path / ONNX), PrecisionOptions()
+    else:
+        model = load_trained_weights(instantiate(config.model, "model"), directory, chosen)
+        options = config.precision
     return Reader(
         model=model.to(place),
         task=instantiate(config.task, "task"),
         preprocessor=preprocessor,
         device=place,
-        precision=Precision(config.precision, place),
+        precision=Precision(options, place),
         calibration=calibration_of(directory, chosen),
     )
+
+
+def _place(engine: str, device: str, threads: int | None) -> torch.device:
+    if engine not in ENGINES:
+        raise ConfigError(
+            f"engine must be one of {', '.join(ENGINES)}, got '{engine}'"
+            + did_you_mean(engine, ENGINES)
+        )
+    if engine == "onnx" and device not in ("auto", "cpu"):
+        raise ConfigError(f"engine=onnx reads on the CPU: device must be auto or cpu, got {device}")
+    wanted = "cpu" if engine == "onnx" else device
+    return prepare_hardware(HardwareOptions(device=wanted, threads=threads))
 
 
 def calibration_of(directory: RunDirectory, step: int) -> Calibration | Uncalibrated:
@@ -102,5 +132,8 @@ def calibration_of(directory: RunDirectory, step: int) -> Calibration | Uncalibr
 def _preprocessor(config: RunConfig, path: Path) -> Callable[[Image.Image], Tensor]:
     node = config.data.get("preprocessor")
     if not isinstance(node, dict):
-        raise RunError(f"{path} reads no pictures: its data has no preprocessor")
+        raise RunError(
+            f"{path} reads no pictures (its data has no preprocessor): `evaluate` writes what it "
+            "predicts for its data, and in Python Run(path).load_model() gives the model"
+        )
     return instantiate(node, "data.preprocessor")

@@ -30,8 +30,12 @@ def final_model(directory: RunDirectory) -> list[Path]:
 
 
 def extras(directory: RunDirectory) -> list[Path]:
-    """Return what a model needs beside config and weights, of what there is."""
-    return [path for path in (directory.preprocessor, directory.calibration) if path.exists()]
+    """Return what a model needs beside config and weights, of what there is.
+
+    With the signature of its config an exported model is known as this user's own.
+    """
+    known = (directory.preprocessor, directory.calibration, directory.signature)
+    return [path for path in known if path.exists()]
 
 
 def trained_step(directory: RunDirectory, step: int | None = None) -> int:
@@ -43,6 +47,12 @@ def trained_step(directory: RunDirectory, step: int | None = None) -> int:
     if is_exported(directory):
         return _exported_step(directory, step)
     steps = committed_steps(directory.checkpoints)
+    link = directory.checkpoints
+    if link.is_symlink() and not link.exists():
+        raise CheckpointError(
+            f"{link} is a link to {link.readlink()}, which is not there: bring that folder back, "
+            "or let the link lead to where it lies now"
+        )
     if not steps:
         raise CheckpointError(
             f"{directory.path} has no checkpoint: it was stopped too early, or had checkpoint=off"

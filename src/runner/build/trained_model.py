@@ -7,17 +7,21 @@ from torch import nn
 from runner.build.trained_weights import load_trained_weights
 from runner.build.trusted import trusted_config
 from runner.config.instantiate import instantiate
+from runner.config.trust import Trust
 from runner.run.directory import RunDirectory
 
 
-def trained_model(run: str | Path, *, step: int | None = None) -> nn.Module:
+def trained_model(
+    run: str | Path, *, step: int | None = None, trust: bool | str | list[str] = False
+) -> nn.Module:
     """Return the model of the run, or the exported one, in the directory `run`, in eval mode.
 
     It is on the CPU and has the best weights that were kept, or those of `step`. In a config it is
-    a part of another experiment: the teacher of a distillation, for one. Raises RunnerError for a
+    a part of another experiment: the teacher of a distillation, for one. Of a run from elsewhere,
+    `trust` says whose code its config may name: packages, or true for all. Raises RunnerError for a
     run without any.
     """
     directory = RunDirectory(Path(run))
-    config = trusted_config(directory)
+    config = trusted_config(directory, trust=Trust.of(trust))
     model = instantiate(config.model, "model")
     return load_trained_weights(model, directory, step)

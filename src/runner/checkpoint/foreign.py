@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from runner.errors import CheckpointError
+from runner.files import inside
 
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
 FILE_SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
@@ -52,12 +53,13 @@ def read_weight_folder(folder: Path) -> dict[str, Tensor]:
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
     try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = [inside(index.parent, name) for name in names]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index} cannot be read: {error}") from error
     tensors: dict[str, Tensor] = {}
     for shard in shards:
-        tensors |= read_weight_file(index.parent / shard)
+        tensors |= read_weight_file(shard)
     return tensors
 
 

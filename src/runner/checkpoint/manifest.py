@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from runner.errors import CheckpointError
-from runner.files import write_json_atomically
+from runner.files import inside, leads_out, write_json_atomically
 
 NAME = "manifest.json"
 MODEL_FILES = ("model.", "model-")  # one file, or several and their index
@@ -94,7 +94,7 @@ def read_manifest(directory: Path) -> Manifest:
             )
         raw["files"] = {name: FileEntry(**entry) for name, entry in raw["files"].items()}
         return Manifest(**raw)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{directory / NAME} cannot be read: {error}") from error
 
 
@@ -105,12 +105,23 @@ def verified_manifest(directory: Path, *, beat: Callable[[], None] = lambda: Non
     """
     manifest = read_manifest(directory)
     for name, expected in manifest.files.items():
-        path = directory / name
+        path = _file_of(directory, name)
         if not path.is_file() or path.stat().st_size != expected.size:
             raise CheckpointError(f"{path} is missing or cut off")
         if _entry(path, beat) != expected:
             raise CheckpointError(f"{path} is damaged: its checksum differs")
     return manifest
+
+
+def _file_of(directory: Path, name: str) -> Path:
+    """Return a file of a checkpoint; CheckpointError for one that lies elsewhere."""
+    try:
+        path = inside(directory, name)
+    except ValueError as error:
+        raise CheckpointError(f"{directory / NAME}: {error}") from error
+    if leads_out(directory, path):
+        raise CheckpointError(f"{path} is a link that leads out of the checkpoint")
+    return path
 
 
 def sha256_of(path: Path) -> str:

@@ -51,9 +51,12 @@ def rank_file(rank: int) -> str:
     return f"rank_{rank}.pt"
 
 
-def load_state(path: Path) -> dict[str, Any]:
-    """Return the state in `path`, its tensors on the CPU; no code of the file is run."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+def load_state(path: Path, *, mmap: bool = False) -> dict[str, Any]:
+    """Return the state in `path`, its tensors on the CPU; no code of the file is run.
+
+    With `mmap` the tensors are read when they are asked for.
+    """
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
 
 
 @contextmanager

@@ -178,6 +178,13 @@ class CheckpointStore:
             training["optimizer"] = optimizer_state_parts(optimizer, training["optimizer"])
         return training
 
+    def read_identity(self, step: int) -> dict[str, Any]:
+        """Return what the training of `step` was begun with: its seed, the fingerprint of its data.
+
+        Empty for a checkpoint that is not one of a training.
+        """
+        return load_state(self.path_of(step) / TRAINING, mmap=True).get("identity", {})
+
     def read_rank(self, step: int, rank: int) -> dict[str, Any] | None:
         """Return what rank `rank` had as its own at `step`; None if there was no such rank."""
         path = self.path_of(step) / rank_file(rank)

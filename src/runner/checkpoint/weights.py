@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from runner.checkpoint.spread import part_of
 from runner.errors import CheckpointError, did_you_mean
-from runner.files import write_json_atomically
+from runner.files import inside, write_json_atomically
 
 TiedNames = dict[str, str]  # a name that is not in the file -> the one that holds its tensor
 
@@ -79,10 +79,11 @@ def weight_files(directory: Path, *, stem: str = "model") -> list[Path]:
     if not index.is_file():
         return [directory / _shard_files(stem, 1)[0]]
     try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = [inside(directory, name) for name in names]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{index} cannot be read: {error}") from error
-    return [index, *(directory / shard for shard in shards)]
+    return [index, *shards]
 
 
 def read_tensors(

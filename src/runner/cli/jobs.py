@@ -1,7 +1,6 @@
 """The jobs that Hydra starts: each config is validated and run, and what fails is told."""
 
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from runner.config import resolvers
 from runner.config.locate import make_user_code_importable
 from runner.errors import ConfigError, DataError, RunError, RunnerError
 from runner.run.directory import RunDirectory
+from runner.run.secrets import print_traceback, redacted
 
 
 class Jobs:
@@ -120,10 +120,10 @@ def _print_failure(name: str, error: Exception) -> None:
     if not is_terminal_mine():
         return
     if isinstance(error, RunnerError):
-        print(f"{name} failed: {error}", file=sys.stderr)
+        print(redacted(f"{name} failed: {error}"), file=sys.stderr)
     else:
         print(f"{name} failed:", file=sys.stderr)
-        traceback.print_exception(error)
+        print_traceback(error)
 
 
 def _remove_if_empty(*folders: Path) -> None:

@@ -19,9 +19,17 @@ from runner.errors import ConfigError, Interrupted, RunnerError, did_you_mean
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    sys.excepthook = tell_crash
     code = run(sys.argv[1:])
     gc.freeze()  # else the interpreter looks for garbage in all of torch before it ends
     sys.exit(code)
+
+
+def tell_crash(_: object, error: BaseException, __: object) -> None:
+    """Print what ends the process as Python does, without secrets."""
+    from runner.run.secrets import print_traceback
+
+    print_traceback(error)
 
 
 def run(arguments: Sequence[str]) -> int:

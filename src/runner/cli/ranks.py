@@ -2,6 +2,7 @@
 
 import sys
 
+from runner.config.secrets import redacted
 from runner.config.stamp import new_stamp
 from runner.runtime.launch import launch_of
 
@@ -27,7 +28,7 @@ def print_error(message: str) -> None:
 
     The launcher ends the others when one has left, so those that fail with rank 0 let it speak.
     """
-    launch = launch_of()
+    message, launch = redacted(message), launch_of()
     if launch is None:
         print(message, file=sys.stderr)
         return

@@ -12,7 +12,8 @@ from runner.cli.run_report import report_run
 from runner.config.layout import leaves
 from runner.errors import RunError
 from runner.files import write_text_atomically
-from runner.reports.page import Page, to_markdown
+from runner.reports.markdown import to_markdown
+from runner.reports.page import Page
 from runner.reports.statistics import effects, far_off, without
 from runner.reports.sweep_page import CURVES, OBJECTIVES, PARAMETERS, better, sweep_page
 from runner.reports.sweep_plots import plot_curves, plot_objectives, plot_parameters

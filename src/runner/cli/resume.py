@@ -3,24 +3,36 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
+from runner.run.signature import refuse_stranger, stranger
 
 _LAUNCHER = "hydra/launcher="
 
 
-def resume_run(directory: Path, overrides: Sequence[str], *, step: int | None = None) -> None:
+def resume_run(
+    directory: Path,
+    overrides: Sequence[str],
+    *,
+    step: int | None = None,
+    trust: Trust = NOBODY_ELSE,
+) -> None:
     """Continue the run in `directory`, its layout changed by `overrides`.
 
-    With a `step` a new run beside it goes on from that checkpoint. A run that was begun on a
-    cluster goes on there, unless hydra/launcher names another place.
+    One from elsewhere needs `trust`. With a `step` a new run beside it goes on from that
+    checkpoint. A run that was begun on a cluster goes on there, unless hydra/launcher names
+    another place.
     """
     names_launcher = any(text.startswith(_LAUNCHER) for text in overrides)
     if step is None and (names_launcher or RunDirectory(directory).slurm.exists()):
         from runner.cli.cluster.run import resume_there
 
+        _refuse_book_of_stranger(directory, trust)
         if resume_there(directory, overrides):
             return
+    if RunDirectory(directory).config.is_file():  # else it is no run, which is told below
+        refuse_stranger(RunDirectory(directory), trust, to="resume")
     _resume_here(directory, [text for text in overrides if not text.startswith(_LAUNCHER)], step)
 
 
@@ -41,6 +53,17 @@ def _resume_here(directory: Path, overrides: Sequence[str], step: int | None) ->
         command += ["--step", str(step)]
         directory = _fork(directory, step)
     run_job(config, directory, overrides=overrides, command=command, continue_completed=True)
+
+
+def _refuse_book_of_stranger(directory: Path, trust: Trust) -> None:
+    """Refuse what slurm.jsonl says, by which a job is submitted, of a run from elsewhere."""
+    from runner.sweeps.slurm.book import JobBook
+
+    book = JobBook(RunDirectory(directory).slurm)
+    if book.opening is not None and not (trust.everything or book.is_ours):
+        raise RunError(stranger(directory, to="resume"))
+    if book.opening is None and RunDirectory(directory).config.is_file():
+        refuse_stranger(RunDirectory(directory), trust, to="resume")
 
 
 def _fork(directory: Path, step: int) -> Path:

@@ -10,16 +10,20 @@ from pathlib import Path
 
 from runner.cli.sync_runs import Feeding, sync_run, sync_run_of_sweep
 from runner.cli.sync_sweep import sync_sweep
+from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError, RunnerError
 from runner.run.directory import RunDirectory
+from runner.run.signature import refuse_stranger
+from runner.sweeps import record
 from runner.sweeps.directory import SweepDirectory, is_sweep
 from runner.trackers.tracker import Synced
 
 
-def sync(paths: Sequence[Path], *, to: str | None = None) -> None:
+def sync(paths: Sequence[Path], *, to: str | None = None, trust: Trust = NOBODY_ELSE) -> None:
     """Deliver what is missing of all that lies in `paths`, a line for each; `to` another server.
 
-    RunError at the end if a server did not take all, or nothing was found.
+    What was made elsewhere needs `trust`. RunError at the end if a server did not take all, or
+    nothing was found.
     """
     places = list(dict.fromkeys(place for path in paths for place in _places(path)))
     if not places:
@@ -31,6 +35,7 @@ def sync(paths: Sequence[Path], *, to: str | None = None) -> None:
     problems: list[str] = []
     for place in places:
         try:
+            _refuse_stranger(place, trust)
             for synced in _sync(place, feeding):
                 print(f"{place}: {_line(synced)}", flush=True)
                 problems += [synced.problem] if synced.problem else []
@@ -40,6 +45,14 @@ def sync(paths: Sequence[Path], *, to: str | None = None) -> None:
     if problems:
         others = len(set(problems)) - 1
         raise RunError(f"{problems[0]}{f' ({others} other problems, above)' if others else ''}")
+
+
+def _refuse_stranger(place: Path, trust: Trust) -> None:
+    """Refuse what others wrote: configs, marks and handovers say what is sent, and to whom."""
+    if is_sweep(place):
+        record.refuse_stranger(SweepDirectory(place), trust, to="sync")
+    else:
+        refuse_stranger(RunDirectory(place), trust, to="sync")
 
 
 def _places(path: Path) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from runner.run.status import read_status
 from runner.sweeps.directory import sweep_around
 from runner.trackers.mlflow.handover import stores_of
 from runner.trackers.mlflow.tracker import MLflowTracker
+from runner.trackers.tags import run_tags
 from runner.trackers.tracker import LateTracker, Synced, TrackedRun
 
 NO_TRACKER = "its config has none that is fed later; --to URI delivers it to MLflow"
@@ -57,6 +58,20 @@ def sync_run(directory: RunDirectory, feeding: Feeding) -> Iterator[Synced]:
             yield Synced(place="trackers", note=NO_TRACKER)
 
 
+def sync_evaluations(directory: RunDirectory, feeding: Feeding) -> Iterator[Synced]:
+    """Deliver to MLflow, where the run is shown, what was evaluated after the training.
+
+    While a job trains, it delivers that itself when it ends.
+    """
+    status = read_status(directory)
+    if not directory.provenance.is_file() or (status and status.state == "running"):
+        return
+    config = read_config(directory.config)
+    trackers = {name: tracker for name, tracker, _ in trackers_of(config)}
+    for name, tracker in feeding.mlflow(trackers).items():
+        yield _feed(directory, config, name, tracker, feeding)
+
+
 def sync_run_of_sweep(directory: RunDirectory, feeding: Feeding) -> Iterator[Synced]:
     """Feed those trackers of a run that its sweep does not feed."""
     if feeding.to is None:
@@ -76,7 +91,7 @@ def tracked_run(
         name=provenance["name"],
         tracker=name,
         parameters=config,
-        tags={"runner.id": provenance["id"]},
+        tags=run_tags(directory),
         sweep=sweep_around(directory),
     )
     if is_moved:

@@ -24,6 +24,7 @@ from runner.config.options import (
     TrainerOptions,
 )
 from runner.config.run_config import RunConfig
+from runner.config.secrets import secrets_in
 from runner.config.targets import PARTIAL, TARGET, check_targets
 from runner.errors import ConfigError, did_you_mean
 
@@ -65,6 +66,8 @@ def validate(
     plain, problems = resolve(cfg, choices=choices)
     plain.pop("hydra", None)
     problems += _check_top_level(plain)
+    if choices:  # of a run that is there, the config is written already
+        problems += secrets_in(frozen)
     options = _read_all_options(plain, frozen, problems)
     nodes = _read_components(plain, problems)
     if not problems:

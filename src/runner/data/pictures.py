@@ -1,6 +1,7 @@
 """Pictures from files to tensors, the same way for training and for prediction."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -13,6 +14,14 @@ from torch import Tensor
 from runner.errors import DataError
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+OnUnreadable = Callable[[Path, DataError], None]  # the error names the file and says why
+
+
+def raise_unreadable(_file: Path, error: DataError) -> None:
+    """Raise what was wrong with a file."""
+    raise error
 
 
 @dataclass(frozen=True)
@@ -67,15 +76,31 @@ class PictureFile:
 
 
 def load_picture(file: Path | IO[bytes], name: str = "") -> Image.Image:
-    """Return the picture in `file`, fully read and upright; raises DataError, which says `name`."""
+    """Return the picture in `file` as it is seen (see `as_seen`), of a moving one the first.
+
+    It is fully read. Raises DataError, which says `name`.
+    """
     try:
         with Image.open(file) as picture:
             picture.load()
-            return ImageOps.exif_transpose(picture)
-    except FileNotFoundError:
-        raise DataError(f"picture {name or file} does not exist") from None
+            return as_seen(picture)
     except Exception as error:  # Pillow's decoders raise many kinds for a damaged file
-        raise DataError(f"picture {name or file} cannot be read: {_reason(error)}") from error
+        raise _unreadable(name or file, error) from error
+
+
+def as_seen(picture: Image.Image) -> Image.Image:
+    """Return `picture` upright, what is transparent as white paper, 16 bits of grey as 8.
+
+    Otherwise Pillow shows what lies below a transparency, and all but the darkest greys as white.
+    """
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):
+        return _in_8_bits(picture)
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        colours = picture.convert("RGBA")
+        paper = Image.new("RGBA", colours.size, "white")
+        return Image.alpha_composite(paper, colours).convert("RGB")
+    return picture
 
 
 def check_picture(file: Path | IO[bytes], name: str = "") -> None:
@@ -84,34 +109,60 @@ def check_picture(file: Path | IO[bytes], name: str = "") -> None:
         with Image.open(file) as picture:
             picture.draft("L", (1, 1))
             picture.load()
-    except FileNotFoundError:
-        raise DataError(f"picture {name or file} does not exist") from None
     except Exception as error:  # see load_picture
-        raise DataError(f"picture {name or file} cannot be read: {_reason(error)}") from error
+        raise _unreadable(name or file, error) from error
 
 
-def find_pictures(paths: Iterable[Path]) -> list[Path]:
-    """Return the files named in `paths` and the pictures in the folders named there, sorted.
+def find_pictures(
+    paths: Iterable[Path], on_unreadable: OnUnreadable = raise_unreadable
+) -> Iterator[Path]:
+    """Yield the files in `paths` and the pictures in the folders there, in their order, at once.
 
-    Folders are searched with all their subfolders; a file named directly is taken whatever its
-    suffix. Raises DataError for a path that does not exist and if nothing was found.
+    Folders are searched with their subfolders, sorted by name, but for what is hidden; a file that
+    is named directly is taken whatever its suffix. What does not exist, cannot be entered or holds
+    no picture is given to `on_unreadable`.
     """
-    found: set[Path] = set()
     for path in paths:
         if path.is_dir():
-            inside = path.rglob("*")
-            found.update(p for p in inside if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
-        elif path.is_file():
-            found.add(path)
+            yield from _inside(path, on_unreadable)
+        elif path.exists():
+            yield path
         else:
-            raise DataError(f"{path} does not exist: give picture files or folders of them")
-    if not found:
+            on_unreadable(path, DataError(f"{path} does not exist"))
+
+
+def _inside(folder: Path, on_unreadable: OnUnreadable) -> Iterator[Path]:
+    found = False
+    closed: list[OSError] = []
+    for here, folders, files in os.walk(folder, onerror=closed.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES:
+                found = True
+                yield Path(here, name)
+    for error in closed:
+        on_unreadable(Path(error.filename), _unreadable(error.filename, error, kind="folder"))
+    if not found and not closed:
         named = ", ".join(sorted(PICTURE_SUFFIXES))
-        raise DataError(f"no pictures found: looked for files ending in {named}")
-    return sorted(found)
+        on_unreadable(
+            folder, DataError(f"no pictures in {folder}: looked for files ending in {named}")
+        )
 
 
-def _reason(error: Exception) -> str:
+def _in_8_bits(picture: Image.Image) -> Image.Image:
+    """Return a picture of 16 bits (32, if it needs them) as grey of 8."""
+    values = np.asarray(picture)
+    bits = 16 if values.size == 0 or values.max() < 1 << 16 else 31
+    return Image.fromarray((values >> (bits - 8)).clip(0, 255).astype(np.uint8))
+
+
+def _unreadable(name: object, error: Exception, *, kind: str = "picture") -> DataError:
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{kind} {name} does not exist")
     if isinstance(error, Image.UnidentifiedImageError):
-        return "it is no picture of a known format"
-    return str(error) or type(error).__name__
+        reason = "it is no picture of a known format"
+    elif isinstance(error, OSError) and error.strerror:
+        reason = error.strerror.lower()
+    else:
+        reason = str(error) or type(error).__name__
+    return DataError(f"{kind} {name} cannot be read: {reason}")

@@ -1,7 +1,7 @@
 """Save what prepares the input, beside the weights that were trained with it; and load it again.
 
-No code is stored, and none runs that a folder names: classes of runner and of transformers are
-known, any other one is given by who loads.
+No code is stored, and none runs that a folder names: the preprocessors of runner and of
+transformers are known, any other one is given by who loads.
 """
 
 import importlib
@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from runner.config.own_targets import PREPROCESSORS
 from runner.data.restorable import check_restorable
 from runner.errors import DataError, RunError
 from runner.files import sync_directory, write_json_atomically
@@ -23,6 +24,7 @@ from runner.protocols import Stateful
 _DESCRIPTION = "preprocessor.json"
 _STATE = "state.pt"
 _VERSION = 1
+_CLOSED = {"local_files_only": True, "trust_remote_code": False}  # nothing is fetched or run
 
 
 def check_preprocessor(preprocessor: Any) -> None:
@@ -80,7 +82,11 @@ def load_preprocessor(folder: Path, preprocessor: Any = None) -> Any:
     kind = given if isinstance(given, type) else type(given)
     if _name_of(kind).rpartition(".")[2] != name.rpartition(".")[2]:
         raise RunError(f"{folder} holds a {name}, not a {_name_of(kind)}")
-    return _WAYS[description["way"]](given, folder, description)
+    way = description["way"]
+    is_theirs = preprocessor is None and name.startswith("transformers.")
+    if way not in _WAYS or (is_theirs and way != "pretrained"):
+        raise RunError(f"{folder} holds a {name}, but not as one is saved: {way!r}")
+    return _WAYS[way](given, folder, description)
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -93,7 +99,9 @@ def _description(folder: Path) -> dict[str, Any]:
 
 def _pretrained(given: Any, folder: Path, _: Any) -> Any:
     kind = given if isinstance(given, type) else type(given)
-    return kind.from_pretrained(str(folder))  # type: ignore[attr-defined]
+    is_stranger = kind.__module__.partition(".")[0] == "transformers"
+    closed = _CLOSED if is_stranger else {}
+    return kind.from_pretrained(str(folder), **closed)  # type: ignore[attr-defined]
 
 
 def _from_fields(given: Any, _: Path, description: Any) -> Any:
@@ -153,25 +161,28 @@ def _with_lists(value: Any) -> Any:
 
 
 def _known_class(name: str) -> type | None:
-    package = name.partition(".")[0]
-    if package == "transformers":
-        found = _transformers_class(name.rpartition(".")[2])
-    elif package == "runner":
+    if name in PREPROCESSORS:
         module, _, own = name.rpartition(".")
-        found = getattr(importlib.import_module(module), own, None)
-    else:
-        return None
-    return found if isinstance(found, type) else None
+        return getattr(importlib.import_module(module), own)
+    if name.partition(".")[0] == "transformers":
+        return _transformers_class(name.rpartition(".")[2])
+    return None
 
 
-def _transformers_class(name: str) -> Any:
+def _transformers_class(name: str) -> type | None:
+    """Return what prepares input, of any kind that transformers has; None for any other class."""
     try:
         import transformers
     except ImportError as error:
         raise RunError(
             f"the preprocessor {name} needs transformers: pip install 'runner[huggingface]'"
         ) from error
-    return getattr(transformers, name, None)
+    found = getattr(transformers, name, None)
+    kinds = (
+        *(transformers.PreTrainedTokenizerBase, transformers.ProcessorMixin),
+        *(transformers.FeatureExtractionMixin, transformers.ImageProcessingMixin),
+    )
+    return found if isinstance(found, type) and issubclass(found, kinds) else None
 
 
 def _name_of(kind: type) -> str:

@@ -9,11 +9,13 @@
 Only what loads a model imports torch.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.build.trained import trained_step
 from runner.checkpoint.manifest import committed_steps
+from runner.config.trust import Trust
 from runner.config.written import read_config
 from runner.errors import RunError, did_you_mean
 from runner.run.directory import RunDirectory
@@ -117,31 +119,48 @@ class Run:
         return committed_steps(self.directory.checkpoints)
 
     def load_model(
-        self, *, step: int | None = None, model: "nn.Module | None" = None
+        self,
+        *,
+        step: int | None = None,
+        model: "nn.Module | None" = None,
+        trust: bool | str | Iterable[str] = False,
     ) -> "nn.Module":
         """Return the trained model on the CPU, ready to be used (in eval mode).
 
         `step` chooses a checkpoint; without it the best one, or else the newest. A run that was
-        started from Python has no recipe for its model: give one of the same shape as `model`.
+        started from Python has no recipe for its model: give one of the same shape as `model`. Of a
+        run from elsewhere, `trust` says whose code its config may name: packages, or True for all.
         """
         from runner.checkpoint.store import CheckpointStore
 
         chosen = trained_step(self.directory, step)
-        model = model if model is not None else self._build_model()
+        model = model if model is not None else self._build_model(trust)
         CheckpointStore(self.directory.checkpoints).read_weights(chosen, model)
         return model.eval()
 
-    def load_reader(self, *, device: str = "auto", step: int | None = None) -> "Reader":
-        """Return what reads pictures with the trained model, see `Reader.read`."""
+    def load_reader(
+        self,
+        *,
+        device: str = "auto",
+        step: int | None = None,
+        trust: bool | str | Iterable[str] = False,
+    ) -> "Reader":
+        """Return what reads pictures with the trained model, see `Reader.read`.
+
+        `trust` is as in `load_model`.
+        """
         from runner.build.inference import load_reader
 
-        return load_reader(self.directory.path, device=device, step=step)
+        return load_reader(self.directory.path, device=device, step=step, trust=trust)
 
-    def load_preprocessor(self, preprocessor: Any = None) -> Any:
+    def load_preprocessor(
+        self, preprocessor: Any = None, *, trust: bool | str | Iterable[str] = False
+    ) -> Any:
         """Return what prepared the input in training (`Data.preprocessor`).
 
         `preprocessor` is needed for one whose class neither runner nor transformers has, if the run
         was started from Python: that class, or an object of it, which takes the saved state.
+        `trust` is as in `load_model`.
         """
         from runner.data.preprocessor import is_known, load_preprocessor
 
@@ -151,9 +170,7 @@ class Run:
             return load_preprocessor(folder, preprocessor)
         if node is None:
             raise RunError(f"{self.directory.path} has no preprocessor: its data gave none")
-        from runner.config.instantiate import instantiate
-
-        return instantiate(node, "data.preprocessor")
+        return self._instantiated(node, "data.preprocessor", trust)
 
     def _preprocessor_node(self) -> dict[str, Any] | None:
         if not isinstance(self.config.get("data", {}).get("preprocessor"), dict):
@@ -170,13 +187,20 @@ class Run:
 
         return Run(fork_run(self.directory.path, step=step))
 
-    def _build_model(self) -> "nn.Module":
-        from runner.config.instantiate import instantiate
-
+    def _build_model(self, trust: bool | str | Iterable[str]) -> "nn.Module":
         node = self.resolved_config().get("model")
         if not isinstance(node, dict):
             raise RunError(
                 f"{self.directory.path} was started from Python, its config has no model: "
                 "use load_model(model=...) with a model of the same shape"
             )
-        return instantiate(node, "model")
+        return self._instantiated(node, "model", trust)
+
+    def _instantiated(
+        self, node: dict[str, Any], where: str, trust: bool | str | Iterable[str]
+    ) -> Any:
+        from runner.build.trusted import refuse_untrusted
+        from runner.config.instantiate import instantiate
+
+        refuse_untrusted({where: node}, self.directory, Trust.of(trust))
+        return instantiate(node, where)

@@ -1,6 +1,7 @@
-"""Evaluate a trained model on one split, with what it said about every sample."""
+"""Evaluate a trained model on one dataset, telling of every sample what was predicted."""
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,17 +25,45 @@ class Judged:
     confidence: float
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The metrics of a split, and every sample in the order of the split."""
+OnSample = Callable[[Judged], None]
 
-    values: dict[str, float]
-    samples: list[Judged]
 
-    def mistakes(self) -> list[Judged]:
-        """Return the samples that were not predicted exactly, the most confident first."""
-        wrong = [sample for sample in self.samples if sample.text != sample.target]
-        return sorted(wrong, key=lambda sample: -sample.confidence)
+class Mistakes:
+    """Counts the samples it is told, and keeps those of the wrong ones that were most confident.
+
+    Without confidences (all of them 1) there is no worst one, and of predicted numbers none is
+    right to the last digit: then `worst` is empty and `num_wrong` None.
+    """
+
+    def __init__(self, keep: int = 10) -> None:
+        self.num_samples = 0
+        self._keep = keep
+        self._num_wrong = 0
+        self._has_confidences = False
+        self._heap: list[tuple[float, int, Judged]] = []
+
+    def __call__(self, judged: Judged) -> None:
+        """Take one more sample."""
+        self.num_samples += 1
+        self._has_confidences |= judged.confidence != 1.0
+        if judged.text == judged.target:
+            return
+        self._num_wrong += 1
+        entry = (judged.confidence, -self.num_samples, judged)
+        push = heapq.heappush if len(self._heap) < self._keep else heapq.heappushpop
+        push(self._heap, entry)
+
+    @property
+    def num_wrong(self) -> int | None:
+        """How many samples were not predicted exactly."""
+        return self._num_wrong if self._has_confidences else None
+
+    @property
+    def worst(self) -> list[Judged]:
+        """The wrong ones, the most confident first."""
+        if not self._has_confidences:
+            return []
+        return [judged for *_, judged in sorted(self._heap, reverse=True)]
 
 
 def evaluate_split(
@@ -44,29 +73,30 @@ def evaluate_split(
     *,
     device: torch.device,
     precision: Precision,
+    on_sample: OnSample,
     calibration: Calibration | Uncalibrated = UNCALIBRATED,
     seed: int = 0,
     names: Sequence[str] = (),
-) -> Evaluation:
-    """Return the task's metrics over `loader` and each sample with its prediction.
+) -> dict[str, float]:
+    """Return the task's metrics over `loader`; `on_sample` is told of each sample, in its order.
 
     `calibration` makes the confidences probabilities to be right. `names` are those of the samples
-    (files of pictures) in the order of the split, if any.
+    (files of pictures) in the order of the split, if any. A task that evaluates whole splits, and
+    one without targets, tells of no sample.
     """
-    samples: list[Judged] = []
+    number = 0
 
     def keep(_batch: Batch, predictions: Predictions | None) -> None:
+        nonlocal number
         if predictions is None:
             return
         targets = predictions.targets or [""] * len(predictions.texts)
         confidences = calibration(predictions.confidences)
-        rows = zip(targets, predictions.texts, confidences, strict=True)
-        for target, text, confidence in rows:
-            number = len(samples)
+        for target, text, confidence in zip(targets, predictions.texts, confidences, strict=True):
             name = names[number] if number < len(names) else str(number)
-            samples.append(Judged(name, target, text, confidence))
+            on_sample(Judged(name, target, text, confidence))
+            number += 1
 
-    values = evaluate(
+    return evaluate(
         model, task, loader, device=device, precision=precision, seed=seed, on_batch=keep
     )
-    return Evaluation(values, samples)

@@ -25,8 +25,12 @@ def write_rows(rows: Iterable[Row], format: str, file: TextIO) -> int:
 
 
 def _write_jsonl(rows: Iterable[Row], file: TextIO) -> int:
-    lines = (file.write(json.dumps(_rounded(row), ensure_ascii=False) + "\n") for row in rows)
-    return sum(1 for _ in lines)
+    number = 0
+    for row in rows:
+        file.write(json.dumps(_rounded(row), ensure_ascii=False) + "\n")
+        file.flush()  # who reads a pipe has it now
+        number += 1
+    return number
 
 
 def _write_csv(rows: Iterable[Row], file: TextIO) -> int:
@@ -36,6 +40,7 @@ def _write_csv(rows: Iterable[Row], file: TextIO) -> int:
         if number == 0:
             writer.writerow(row)
         writer.writerow(_rounded(row).values())
+        file.flush()
         number += 1
     return number
 

@@ -27,6 +27,7 @@ from runner.job.logs import (
 )
 from runner.job.place import Place
 from runner.run.bystander import Bystander
+from runner.run.data_note import write_data_note
 from runner.run.directory import RunDirectory
 from runner.run.session import JobDescription, Session, open_session
 from runner.run.status import read_raw_status
@@ -36,6 +37,7 @@ from runner.runtime.seeds import mix, seed_everything
 from runner.runtime.signals import StopRequests
 from runner.runtime.watchdog import Watchdog, patience_seconds
 from runner.sweeps.directory import sweep_around
+from runner.trackers.tags import run_tags
 from runner.trackers.tracker import TrackedRun, Tracker
 from runner.training.loop import TrainingLoop
 from runner.training.parts import Parts
@@ -83,8 +85,9 @@ def fit(job: Job) -> Result:
                 if ranks.is_main:
                     _place_checkpoints(job, session.id)
                     _keep_preprocessor(job, parts)
+                    write_data_note(job.directory.data, parts.data_fingerprint)
                 ranks.meet()
-                started = _start_trackers(job, session)  # of a run that can begin
+                started = _start_trackers(job)  # of a run that can begin
                 result = _train(parts, session, stop, job.hang_timeout)
                 session.outcome = "pruned" if result.is_pruned else "completed"
                 _log.info(
@@ -218,14 +221,19 @@ def _standing(result: Result) -> dict[str, int | float | None]:
 def _place_checkpoints(job: Job, id: str) -> None:
     """With checkpoint.dir, let checkpoints/ be a link to a folder of this run in there."""
     link = job.directory.checkpoints
+    own_folder = f"{job.description.name}_{id}"
+    moved = Path(job.checkpoint_dir or "").absolute() / own_folder
     if link.is_symlink() and not link.exists():
-        raise RunError(
-            f"{link} is a link to {link.readlink()}, which is not there: bring that folder back, "
-            "or remove the link to begin without its checkpoints"
-        )
+        if job.checkpoint_dir is None or not moved.is_dir():
+            raise RunError(
+                f"{link} is a link to {link.readlink()}, which is not there: bring that folder "
+                f"back, give checkpoint.dir=FOLDER if {own_folder} lies in another FOLDER now, or "
+                "remove the link to begin without its checkpoints"
+            )
+        link.unlink()  # made anew below
     if job.checkpoint_dir is None:
         return
-    target = Path(job.checkpoint_dir).absolute() / f"{job.description.name}_{id}"
+    target = moved
     if not link.exists():
         try:
             target.mkdir(parents=True, exist_ok=True)
@@ -247,7 +255,7 @@ def _keep_preprocessor(job: Job, parts: Parts) -> None:
         save_preprocessor(parts.preprocessor, folder)
 
 
-def _start_trackers(job: Job, session: Session) -> list[Tracker]:
+def _start_trackers(job: Job) -> list[Tracker]:
     config = job.description.config
     nodes = config.get("trackers") or {}
     for name, tracker in job.trackers.items():
@@ -257,7 +265,7 @@ def _start_trackers(job: Job, session: Session) -> list[Tracker]:
             tracker=name,
             parameters=config,
             settings=nodes.get(name) or {},
-            tags={"runner.id": session.id},
+            tags=run_tags(job.directory),
             delivered_to=job.delivered_to,
             sweep=sweep_around(job.directory),
         )

@@ -9,10 +9,15 @@ from runner.build.trained import trained_step
 from runner.checkpoint.manifest import committed_steps, step_path, verified_manifest
 from runner.config.stamp import id_in, new_stamp
 from runner.files import write_text_atomically
-from runner.run.code_state import code_of_process
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, read_journal
-from runner.run.provenance import first_provenance, read_provenance, write_provenance
+from runner.run.provenance import (
+    facts_of_process,
+    first_provenance,
+    read_provenance,
+    write_provenance,
+)
+from runner.run.signature import is_ours, sign
 from runner.run.status import Status, write_status
 from runner.sweeps.directory import is_sweep
 
@@ -30,11 +35,14 @@ def fork_run(path: Path, *, step: int) -> Path:
     final = _folder_for(parent.path) / new_stamp()
     partial = RunDirectory(final.with_name(f".{final.name}.partial"))
     try:
-        write_text_atomically(partial.config, parent.config.read_text(encoding="utf-8"))
+        config = parent.config.read_text(encoding="utf-8")
+        if is_ours(parent):
+            sign(partial, config)
+        write_text_atomically(partial.config, config)
         _link_checkpoints(parent, partial, step)
         _copy_rows(parent, partial, step)
         first = first_provenance(
-            name=provenance["name"], id=id_in(final.name), code=code_of_process()
+            name=provenance["name"], id=id_in(final.name), facts=facts_of_process()
         )
         origin = {"id": provenance["id"], "step": step, "path": os.path.relpath(path, final)}
         write_provenance(partial.provenance, {**first, "forked_from": origin})

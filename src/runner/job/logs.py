@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from runner.run.secrets import RedactingFormatter
+
 _logger = logging.getLogger("runner")
 
 
@@ -27,6 +29,7 @@ def own_logging() -> Iterator[None]:
 def logging_to_console() -> Iterator[None]:
     """Write what runner logs to the console, until the end."""
     console = _Console()
+    console.setFormatter(RedactingFormatter())
     console.addFilter(lambda record: not getattr(record, "only_in_file", False))
     with _handled_by(console):
         yield
@@ -37,7 +40,7 @@ def logging_to_file(path: Path) -> Iterator[None]:
     """Write what runner logs to the file at `path` as well, until the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = logging.FileHandler(path, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     with _handled_by(file):
         yield
 

@@ -1,13 +1,13 @@
 """`OrderedJob`: one run of a sweep as its pool starts it, in a process of its own."""
 
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError, Interrupted, RunnerError
+from runner.run.secrets import print_traceback, redacted
 from runner.sweeps.search.pruning import Pruning
 
 
@@ -31,10 +31,11 @@ class OrderedJob:
             return 130
         except RunnerError as error:
             many = isinstance(error, ConfigError) and len(error.problems) > 1
-            print(f"error: {error}" if not many else f"error:\n{error}", file=sys.stderr)  # noqa: T201
+            text = redacted(f"error: {error}" if not many else f"error:\n{error}")
+            print(text, file=sys.stderr)  # noqa: T201
             return error.exit_code
-        except Exception:
-            traceback.print_exc()
+        except Exception as error:
+            print_traceback(error)
             return 1
         return 0
 

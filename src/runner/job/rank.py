@@ -10,11 +10,11 @@ import pickle
 import signal
 import sys
 import threading
-import traceback
 from typing import BinaryIO
 
 from runner.errors import Interrupted, RunnerError
 from runner.job.job import run_here
+from runner.run.secrets import print_traceback
 from runner.runtime.launch import launch_of
 from runner.runtime.rendezvous import failure_of, reports_of_run
 
@@ -32,7 +32,7 @@ def main() -> int:
         return 128 + signal.SIGINT
     except Exception as error:
         if not isinstance(error, RunnerError):
-            traceback.print_exc()
+            print_traceback(error)
         return _report(error)
     return 0
 

@@ -48,11 +48,10 @@ def scale_scores(axis: Axes, values: Iterable[float], must: Sequence[float]) -> 
     A few runs that went wrong must not press all others flat: what lies far from the bulk is left
     out, but never the values in `must`.
     """
-    values = sorted(values)
+    values = list(values)
     if not values:
         return 0
-    low, high = _fences(values)
-    low, high = min([low, *must]), max([high, *must])
+    low, high = window_of(values, must)
     if min(values) > 0 and high / max(low, 1e-300) > _LOG_RATIO:
         axis.set_yscale("log")
         axis.set_ylim(low / 1.15, high * 1.15)
@@ -60,6 +59,12 @@ def scale_scores(axis: Axes, values: Iterable[float], must: Sequence[float]) -> 
         margin = (high - low) * 0.06 or abs(high) * 0.05 or 1.0
         axis.set_ylim(low - margin, high + margin)
     return sum(not low <= value <= high for value in values)
+
+
+def window_of(values: Iterable[float], must: Sequence[float]) -> tuple[float, float]:
+    """Return the range of values without those far from the bulk, but with those in `must`."""
+    low, high = _fences(sorted(values))
+    return min([low, *must]), max([high, *must])
 
 
 def is_log(values: Sequence[float]) -> bool:

@@ -1,11 +1,12 @@
-"""A report as data, and as Markdown; `html.py` beside this makes a page of the same.
+"""A report as data; markdown.py and web_page.py beside this write it down.
 
 Texts are plain: whatever a run has written is escaped where it is rendered.
 """
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from runner.reports.charts import Chart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +15,13 @@ class Paragraph:
 
     text: str
     is_warning: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Short facts, each under its name."""
+
+    facts: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +43,56 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Charts:
+    """Charts that can be asked for their values; where that cannot be, their picture stands."""
+
+    charts: Sequence[Chart]
+    picture: Picture | None = None
+    most: int | None = None  # charts that are shown at once; the rest is folded away
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What was read in one sample; `picture` is a PNG."""
+
+    text: str
+    confidence: float | None = None
+    target: str | None = None
+    picture: bytes | None = None
+    name: str = ""
+
+    @property
+    def is_wrong(self) -> bool:
+        return self.target is not None and self.text != self.target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Samples in the order in which they are worth looking at."""
+
+    samples: Sequence[Sample]
+    picture: Picture | None = None  # of the same, where single ones cannot be shown
+
+
+@dataclass(frozen=True, kw_only=True)
 class Folded:
     """Lines that are there for those who look for them."""
 
     title: str
     lines: Sequence[str]
+    kind: str = "text"  # text | diff
 
 
-Block = Paragraph | Table | Picture | Folded
+@dataclass(frozen=True, kw_only=True)
+class ConfigText:
+    """The lines of a YAML file, to search in; those of the keys in `marked` stand out."""
+
+    title: str
+    lines: Sequence[str]
+    marked: Sequence[str] = ()  # dotted keys
+
+
+Block = Paragraph | Facts | Table | Picture | Charts | Samples | Folded | ConfigText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,50 +104,22 @@ class Section:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A figure that is read first, and what it is."""
+
+    name: str
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Page:
-    """A whole report; `facts` stand at its head."""
+    """A whole report; at its head state, problem, figures, facts and commands to copy."""
 
     title: str
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section]
-
-
-def to_markdown(page: Page) -> str:
-    """Return the page as Markdown, with its pictures as links to files beside it."""
-    parts = [f"# {_plain(page.title)}"]
-    parts.append("\n".join(f"- **{_plain(name)}**: {_plain(text)}" for name, text in page.facts))
-    for section in page.sections:
-        parts.append(f"## {_plain(section.title)}")
-        parts += [_block(block) for block in section.blocks]
-    return "\n\n".join(parts) + "\n"
-
-
-def _block(block: Block) -> str:
-    match block:
-        case Paragraph():
-            text = _plain(block.text)
-            return f"> **{text}**" if block.is_warning else text
-        case Picture():
-            return f"![{_plain(block.caption)}]({block.file_name})\n\n*{_plain(block.caption)}*"
-        case Folded():
-            fence = "```"
-            lines = [line.replace(fence, "'''") for line in block.lines]
-            body = "\n".join([fence, *lines, fence])
-            return f"<details><summary>{_plain(block.title)}</summary>\n\n{body}\n\n</details>"
-        case Table():
-            return _table(block)
-
-
-def _table(table: Table) -> str:
-    rule = [":---" if name in table.left else "---:" for name in table.header]
-    rows = [[_plain(cell) for cell in row] for row in (table.header, *table.rows)]
-    lines = [rows[0], rule, *rows[1:]]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _plain(text: str) -> str:
-    """Return `text` as Markdown shows it as it is, on one line."""
-    escaped = html.escape(" ".join(text.split()), quote=False)
-    for mark in "\\`*[]|":
-        escaped = escaped.replace(mark, f"\\{mark}")
-    return escaped
+    state: str = ""
+    problem: str = ""
+    figures: Sequence[Figure] = ()
+    commands: Sequence[tuple[str, str]] = ()  # what it does, the command

@@ -1,5 +1,7 @@
 """Draw a sheet of sample pictures with what was read in each."""
 
+import io
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +10,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+from runner.reports import page
 
 PAPER = "#ffffff"
 INK = "#202020"
@@ -19,6 +24,7 @@ _GAP = 14
 _LINE = 22  # pixels from one line of text to the next
 _MAX_PICTURE = (190, 95)  # width, height
 _MIN_CELL_WIDTH = 110
+_TOLD = "runner samples"  # the text inside the file that says what is where on the sheet
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,44 @@ def sample_sheet(samples: Sequence[Sample], path: Path, *, title: str = "") -> N
     for number, sample in enumerate(samples):
         _draw_sample(sheet, sample, grid.corner(number), grid)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, format="PNG")
+    sheet.save(path, format="PNG", pnginfo=_told(samples, grid, title))
+
+
+def read_sheet(path: Path) -> tuple[str, list[page.Sample]]:
+    """Return the title of a sheet and its samples, cut out of it.
+
+    A sheet that does not say what is on it has none.
+    """
+    with Image.open(path) as sheet:
+        text = getattr(sheet, "text", {}).get(_TOLD)
+        if text is None:
+            return "", []
+        told = json.loads(text)
+        return told["title"], [_cut_out(sheet, **one) for one in told["samples"]]
+
+
+def _told(samples: Sequence[Sample], grid: "_Grid", title: str) -> PngInfo:
+    told = [
+        {
+            "box": [*grid.corner(number), *_fitted(sample.picture)],
+            "text": sample.text,
+            "confidence": float(sample.confidence),
+            "target": sample.target,
+        }
+        for number, sample in enumerate(samples)
+    ]
+    info = PngInfo()
+    info.add_itxt(_TOLD, json.dumps({"title": title, "samples": told}, ensure_ascii=False))
+    return info
+
+
+def _cut_out(
+    sheet: Image.Image, *, box: Sequence[int], text: str, confidence: float, target: str | None
+) -> page.Sample:
+    left, top, width, height = box
+    picture = io.BytesIO()
+    sheet.crop((left, top, left + width, top + height)).save(picture, format="PNG")
+    return page.Sample(text=text, confidence=confidence, target=target, picture=picture.getvalue())
 
 
 class _Grid:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from runner.reports.figures import text_of
-from runner.reports.page import Block, Folded, Page, Paragraph, Picture, Section, Table
+from runner.reports.page import Block, Charts, Folded, Page, Paragraph, Picture, Section, Table
 from runner.reports.pareto import comparable, pareto_front
 from runner.reports.statistics import (
     SEED,
@@ -18,6 +18,7 @@ from runner.reports.statistics import (
     seed_groups,
     without,
 )
+from runner.reports.sweep_chart import sweep_chart
 from runner.reports.table import RunResult, SweepResults, ranked, unranked
 
 CURVES = "curves.png"
@@ -61,6 +62,7 @@ def sweep_page(
     return Page(
         title=f"Sweep {results.name}",
         facts=_facts(results),
+        commands=[("Command", results.command)],
         sections=[section for section in sections if section.blocks],
     )
 
@@ -88,7 +90,6 @@ def _facts(results: SweepResults) -> list[tuple[str, str]]:
         ("Runs", f"{total}: {states}"),
         ("Score", f"the best {results.metric} of a run; {better(results.mode)}"),
         ("Varied", f"{', '.join(results.swept)} ({results.kind})"),
-        ("Command", results.command),
         ("Code", "; ".join(results.code) or "in no git repository"),
     ]
     if best := ranked(results.runs, mode=results.mode)[:1]:
@@ -161,7 +162,8 @@ def _curves(results: SweepResults, pictures: Mapping[str, int]) -> Section:
             f"{results.metric} of {pictures[CURVES]} runs; the best completed ones in colour. "
             "Values far from all others may lie outside of the picture."
         )
-        blocks.append(Picture(file_name=CURVES, caption=caption))
+        picture = Picture(file_name=CURVES, caption=caption)
+        blocks.append(Charts(charts=[sweep_chart(results)], picture=picture))
     return Section(title="Learning curves", blocks=blocks)
 
 

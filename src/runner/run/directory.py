@@ -17,6 +17,10 @@ class RunDirectory:
         return self.path / "config.yaml"
 
     @property
+    def signature(self) -> Path:
+        return self.path / "signature"  # of the config, by the user who ran it
+
+    @property
     def provenance(self) -> Path:
         return self.path / "run.json"
 
@@ -57,6 +61,10 @@ class RunDirectory:
         return self.path / "preprocessor"
 
     @property
+    def data(self) -> Path:
+        return self.path / "data.json"  # by which its data are recognised again
+
+    @property
     def predictions(self) -> Path:
         return self.path / "predictions"
 
@@ -77,6 +85,14 @@ class RunDirectory:
         return self.path / "evaluations"  # a folder for each that was asked for after the training
 
     @property
+    def reproduced(self) -> Path:
+        return self.path / "reproduced"  # its code and its training, once more
+
+    @property
+    def export(self) -> Path:
+        return self.path / "export"
+
+    @property
     def report(self) -> Path:
         return self.path / "report"
 
@@ -85,10 +101,14 @@ class RunDirectory:
         return self.path / "checkpoints"  # a link, with checkpoint.dir
 
     @property
+    def committed(self) -> list[Path]:
+        """The folders of the committed checkpoints, oldest first. It checks no file."""
+        return sorted(path.parent for path in self.checkpoints.glob("step_*/manifest.json"))
+
+    @property
     def saved_step(self) -> int:
         """The newest step with a committed checkpoint; 0 without one. It checks no file."""
-        saved = self.checkpoints.glob("step_*/manifest.json")
-        names = (path.parent.name.removeprefix("step_") for path in saved)
+        names = (path.name.removeprefix("step_") for path in self.committed)
         return max((int(name) for name in names if name.isdecimal()), default=0)
 
     @property

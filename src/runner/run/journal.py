@@ -100,6 +100,27 @@ def read_journal(path: Path) -> list[Row]:
     return list(_rows(path)) if path.exists() else []
 
 
+def readable_rows(path: Path) -> tuple[list[Row], list[int]]:
+    """Return the rows that can be read and the numbers, from 1, of whole lines that cannot."""
+    rows: list[Row] = []
+    damaged: list[int] = []
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(_checked(Row(**json.loads(line))))
+        except (ValueError, TypeError):
+            damaged.append(number)
+    return rows, damaged
+
+
+def _checked(row: Row) -> Row:
+    """Return `row` if it holds what a row holds; ValueError if not."""
+    numbers = (row.step, row.epoch, row.time, *row.values.values())
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise ValueError("a row of something else")
+    return row
+
+
 def _rows(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8") as file:
         for line in file:

@@ -1,55 +1,84 @@
 """`run.json`: where a run comes from: command, code, versions, machine, and every job on it."""
 
+import getpass
 import json
 import os
-import platform
+import re
 import socket
-import sys
 import time
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RunError
 from runner.files import write_json_atomically
-from runner.run.code_state import CodeState
+from runner.run.code_state import CodeState, code_and_source
 from runner.run.directory import FORMAT_VERSION
+from runner.run.machine import (
+    environment_facts,
+    installed_packages,
+    machine_facts,
+    named_versions,
+)
+from runner.run.secrets import redacted, redacted_in
 
-_PACKAGES = ("runner", "torch", "numpy", "hydra-core", "omegaconf", "mlflow", "safetensors")
+# What a run is made of: written down when it starts, and for a later job where it is another.
+FACTS = ("code", "source", "versions", "packages", "machine", "environment")
 
 
-def first_provenance(*, name: str, id: str, code: CodeState) -> dict[str, Any]:
-    """Return what is known of a run when it starts; its jobs come later."""
+def facts_of_process() -> dict[str, Any]:
+    """Return what this process is: its code, its software, its machine, under the names FACTS."""
+    code, source = code_and_source()
+    packages = installed_packages()
     return {
-        "format_version": FORMAT_VERSION,
-        "id": id,
-        "name": name,
         "code": code,
-        "versions": _versions(),
-        "machine": _machine(),
-        "jobs": [],
+        "source": redacted_in(source),
+        "versions": named_versions(packages),
+        "packages": packages,
+        "machine": machine_facts(),
+        "environment": redacted_in(environment_facts()),
     }
 
 
-def job_entry(
-    *, command: list[str], overrides: list[str], code: CodeState | None = None
-) -> dict[str, Any]:
-    """Return what is known of one job when it starts; `code` if it is not that of the last.
+def first_provenance(*, name: str, id: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a run when it starts; its jobs come later."""
+    return {"format_version": FORMAT_VERSION, "id": id, "name": name, **facts, "jobs": []}
 
-    `from_step`, where the run stood when the job began to train it, comes later (`note_begin`).
+
+def job_entry(
+    *,
+    command: list[str],
+    overrides: list[str],
+    changed: Mapping[str, Any] | None = None,
+    config_before: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return what is known of one job when it starts.
+
+    `changed` are the facts that are not those of the last job, `config_before` the keys of the
+    config that it changed, as they were. `from_step`, where the run stood when the job began to
+    train it, comes later (`note_begin`).
     """
     entry = {
-        "command": command,
-        "overrides": overrides,
+        "command": [redacted(word) for word in command],
+        "overrides": [redacted(text) for text in overrides],
         "host": socket.gethostname(),
+        "user": user_name(),
         "pid": os.getpid(),
         "time": round(time.time(), 3),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
         "slurm_restart": int(os.environ.get("SLURM_RESTART_COUNT", 0)),
         "from_step": None,
+        **(changed or {}),
     }
-    return entry if code is None else {**entry, "code": code}
+    return {**entry, "config_before": dict(config_before)} if config_before else entry
+
+
+def user_name() -> str | None:
+    """Return who runs this process; None where the machine does not know."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may run under a number alone
+        return None
 
 
 def note_begin(path: Path, *, step: int) -> None:
@@ -61,8 +90,15 @@ def note_begin(path: Path, *, step: int) -> None:
 
 def code_of_last_job(provenance: Mapping[str, Any]) -> CodeState:
     """Return the state of the code with which the last job on the run was started."""
-    states = [job["code"] for job in provenance["jobs"] if "code" in job]
-    return states[-1] if states else provenance["code"]
+    return facts_of_last_job(provenance)["code"]
+
+
+def facts_of_last_job(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the last job on the run was made of; a run of an early version knows less."""
+    facts = {name: provenance[name] for name in FACTS if name in provenance}
+    for job in provenance["jobs"]:
+        facts |= {name: job[name] for name in FACTS if name in job}
+    return facts
 
 
 def change_of_code(
@@ -84,6 +120,11 @@ def read_provenance(path: Path) -> dict[str, Any]:
         provenance = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error
+    if not isinstance(provenance, dict):
+        raise RunError(f"{path} is damaged: it holds no mapping")
+    for key in ("id", "name"):  # they become part of paths
+        if not re.fullmatch(r"[^/\\\0]+", str(provenance.get(key, key))):
+            raise RunError(f"{path}: {key} must be the name of a file, got {provenance[key]!r}")
     version = provenance.get("format_version", 0)
     if version > FORMAT_VERSION:
         raise RunError(
@@ -105,22 +146,3 @@ def _described(code: CodeState) -> str:
     return (
         f"commit {commit[:12]} with an uncommitted diff of {len((diff or '').splitlines())} lines"
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "host": socket.gethostname(),
-        "system": platform.platform(),
-        "processors": os.cpu_count(),
-        "executable": sys.executable,
-    }

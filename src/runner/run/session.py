@@ -16,24 +16,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner.config.layout import differing_keys
+from runner.config.layout import differing_keys, leaves
 from runner.config.stamp import id_in
 from runner.config.written import read_config, to_yaml
 from runner.errors import ConfigError, DataError, Interrupted, RunError, RunnerError
 from runner.files import write_text_atomically
-from runner.run.code_state import code_of_process, code_when_submitted
+from runner.run.code_state import code_when_submitted
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal
 from runner.run.lease import Lease
 from runner.run.provenance import (
     change_of_code,
     code_of_last_job,
+    facts_of_last_job,
+    facts_of_process,
     first_provenance,
     job_entry,
     note_begin,
     read_provenance,
     write_provenance,
 )
+from runner.run.secrets import redacted
+from runner.run.signature import sign
 from runner.run.status import Status, read_raw_status, write_status
 from runner.run.taking_back import is_untouched, take_back_files, take_back_folder
 from runner.runtime.signals import StopRequests
@@ -151,24 +155,39 @@ def _check_same_config(directory: RunDirectory, job: JobDescription) -> None:
 
 def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Session:
     """Write config and provenance; a directory that has them keeps its id."""
-    code, submitted, change = code_of_process(), code_when_submitted(), None
+    facts, submitted, change = facts_of_process(), code_when_submitted(), None
     if directory.provenance.exists():
         provenance = read_provenance(directory.provenance)
-        change = change_of_code(code_of_last_job(provenance), code)
+        change = change_of_code(code_of_last_job(provenance), facts["code"])
     else:
         if submitted is not None:
-            change = change_of_code(submitted, code, since="this job was submitted")
-        provenance = first_provenance(name=job.name, id=id_in(directory.path.name), code=code)
-    is_other = code != code_of_last_job(provenance)
+            change = change_of_code(submitted, facts["code"], since="this job was submitted")
+        provenance = first_provenance(name=job.name, id=id_in(directory.path.name), facts=facts)
+    known = facts_of_last_job(provenance)
     provenance["jobs"].append(
-        job_entry(command=job.command, overrides=job.overrides, code=code if is_other else None)
+        job_entry(
+            command=job.command,
+            overrides=job.overrides,
+            changed={name: facts[name] for name in facts if facts[name] != known.get(name)},
+            config_before=_config_before(directory, job),
+        )
     )
-    write_text_atomically(directory.config, to_yaml(job.config))
+    text = to_yaml(job.config)
+    sign(directory, text)
+    write_text_atomically(directory.config, text)
     write_provenance(directory.provenance, provenance)
     status = replace(before, jobs=before.jobs + 1)
     session = Session(directory, provenance["id"], status, Journal(directory.journal))
     session.warnings += [change] if change else []
     return session
+
+
+def _config_before(directory: RunDirectory, job: JobDescription) -> dict[str, Any]:
+    """Return the keys that the job changes in the config of a run that is there, as they were."""
+    if not directory.config.exists():
+        return {}
+    old, new = leaves(read_config(directory.config)), leaves(job.config)
+    return {key: value for key, value in old.items() if key not in new or new[key] != value}
 
 
 def _files_of(directory: RunDirectory) -> dict[Path, str]:
@@ -218,4 +237,4 @@ def _outcome(session: Session, failure: BaseException | None) -> tuple[str, str 
         return "preempted", None
     if isinstance(failure, KeyboardInterrupt):
         return "cancelled", None
-    return "failed", f"{type(failure).__name__}: {failure}"
+    return "failed", redacted(f"{type(failure).__name__}: {failure}")

@@ -20,7 +20,7 @@ def take_back_files(directory: RunDirectory) -> None:
     """Remove config, provenance, status, logs, what came of first weights, and an empty journal."""
     written = [
         *(directory.config, directory.provenance, directory.status),
-        directory.init_weights,
+        *(directory.init_weights, directory.signature),
     ]
     written += directory.logs.glob("rank_*.log")
     if directory.journal.exists() and directory.journal.stat().st_size == 0:

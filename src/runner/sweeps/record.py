@@ -7,8 +7,12 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from runner.config.trust import Trust
 from runner.errors import RunError
 from runner.files import write_json_atomically
+from runner.run.provenance import user_name
+from runner.run.secrets import redacted
+from runner.run.signature import is_text_ours, stranger, text_signature
 from runner.sweeps.directory import FORMAT_VERSION, SweepDirectory
 
 
@@ -36,9 +40,10 @@ class SweepRecord:
 def start_entry(*, command: list[str], code: dict[str, str | None]) -> dict[str, Any]:
     """Return what is known of one start of a sweep."""
     return {
-        "command": command,
+        "command": [redacted(word) for word in command],
         "code": code,
         "host": socket.gethostname(),
+        "user": user_name(),
         "pid": os.getpid(),
         "time": round(time.time(), 3),
     }
@@ -52,6 +57,7 @@ def read_record(directory: SweepDirectory) -> SweepRecord:
         raise RunError(f"{directory.path} is no sweep: {directory.record.name}: {error}") from error
     if not isinstance(content, dict):
         raise RunError(f"{directory.record} is damaged: it holds no mapping")
+    content.pop("signature", None)
     version = content.pop("format_version", 0)
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise RunError(
@@ -65,5 +71,27 @@ def read_record(directory: SweepDirectory) -> SweepRecord:
 
 
 def write_record(directory: SweepDirectory, record: SweepRecord) -> None:
-    """Replace sweep.json."""
-    write_json_atomically(directory.record, {"format_version": FORMAT_VERSION, **asdict(record)})
+    """Replace sweep.json, signed by this user."""
+    content = {"format_version": FORMAT_VERSION, **asdict(record)}
+    signature = text_signature(_signed_text(content))
+    write_json_atomically(directory.record, {**content, "signature": signature})
+
+
+def is_ours(directory: SweepDirectory) -> bool:
+    """Return whether this user wrote the sweep.json that is there."""
+    try:
+        content = json.loads(directory.record.read_text(encoding="utf-8"))
+        signature = content.pop("signature", None)
+    except (OSError, ValueError, AttributeError):
+        return False
+    return is_text_ours(_signed_text(content), signature)
+
+
+def refuse_stranger(directory: SweepDirectory, trust: Trust, *, to: str) -> None:
+    """Raise RunError unless this user began the sweep, or trusts all of it."""
+    if not (trust.everything or is_ours(directory)):
+        raise RunError(stranger(directory.path, to=to))
+
+
+def _signed_text(content: dict[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True)

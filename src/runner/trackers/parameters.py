@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.config.layout import leaves
+from runner.config.secrets import redacted
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, str]:
@@ -13,4 +14,5 @@ def flatten(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return redacted(text)

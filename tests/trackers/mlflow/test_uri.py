@@ -1,13 +1,17 @@
+import sys
 from pathlib import Path
 
 import pytest
 
 from runner.errors import ConfigError
+from runner.trackers import packages
+from runner.trackers.mlflow import uri as uri_module
 from runner.trackers.mlflow.uri import (
     checked_tracking_uri,
     credentials,
     hands_over,
     sqlite_file,
+    with_driver,
     without_credentials,
 )
 
@@ -61,3 +65,20 @@ def test_only_what_is_for_one_machine_is_handed_over():
     assert hands_over("sqlite:////shared/mlflow.db")
     for uri in ("http://server:5000", "https://server", "databricks", "postgresql://server/runs"):
         assert not hands_over(uri)
+
+
+@pytest.mark.parametrize("installed", ["psycopg2", "psycopg"])
+def test_postgresql_is_reached_by_the_driver_that_is_installed(monkeypatch, installed):
+    monkeypatch.setattr(uri_module, "find_spec", lambda name: name == installed or None)
+    plain = "postgresql://me@server/runs"
+    assert with_driver(plain) == f"postgresql+{installed}://me@server/runs"
+    assert with_driver("postgresql+pg8000://server/runs") == "postgresql+pg8000://server/runs"
+    assert with_driver("http://server:5000") == "http://server:5000"
+
+
+def test_without_a_driver_of_postgresql_the_command_that_helps_is_told(monkeypatch):
+    monkeypatch.setattr(uri_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "psycopg2", raising=False)
+    with pytest.raises(ConfigError, match=r"pip install 'runner\[postgresql\]'"):
+        checked_tracking_uri("postgresql://me@server/runs")

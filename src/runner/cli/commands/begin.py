@@ -6,6 +6,7 @@ import click
 
 from runner.cli.catalogue import COMMANDS
 from runner.cli.commands.group import CONFIG_DIR, RUN_OR_SWEEP, commands, use_config_dir
+from runner.config.trust import Trust
 from runner.errors import ConfigError
 
 
@@ -30,10 +31,12 @@ def new(name: str) -> None:
     type=click.IntRange(min=0),
     help="Go on from the checkpoint of this step, in a new run beside the old one.",
 )
-def resume(directory: Path, overrides: tuple[str, ...], step: int | None) -> int:
+@click.pass_obj
+def resume(trust: Trust, directory: Path, overrides: tuple[str, ...], step: int | None) -> int:
     """Continue the run or the sweep in DIRECTORY.
 
-    OVERRIDES change layout keys: trainer.max_epochs=20.
+    OVERRIDES change layout keys: trainer.max_epochs=20. One that was made elsewhere needs
+    trust=true: it runs what its config names.
     """
     from runner.sweeps.directory import is_sweep
 
@@ -42,10 +45,10 @@ def resume(directory: Path, overrides: tuple[str, ...], step: int | None) -> int
             raise ConfigError("--step goes back in one run: give the folder of one, not a sweep's")
         from runner.cli.sweeps.resume import resume_sweep
 
-        return resume_sweep(directory, overrides)
+        return resume_sweep(directory, overrides, trust=trust)
     from runner.cli.resume import resume_run
 
-    resume_run(directory, overrides, step=step)
+    resume_run(directory, overrides, step=step, trust=trust)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Commands that tidy up: deliver to trackers, end jobs, free the disk."""
+"""Commands that tidy up: deliver to trackers, end jobs, free the disk; and train once more."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import click
 
 from runner.cli.catalogue import COMMANDS
 from runner.cli.commands.group import RUN_OR_SWEEP, commands
+from runner.config.trust import Trust
 
 
 @commands.command(short_help=COMMANDS["sync"])
@@ -21,15 +22,17 @@ from runner.cli.commands.group import RUN_OR_SWEEP, commands
     metavar="URI",
     help="Another MLflow server or store, such as http://server:5000 or sqlite:///all.db.",
 )
-def sync(paths: tuple[Path, ...], to: str | None) -> None:
+@click.pass_obj
+def sync(trust: Trust, paths: tuple[Path, ...], to: str | None) -> None:
     """Deliver to the trackers what the runs and sweeps in PATH have logged and not delivered.
 
     PATH is a run, a sweep, or a folder above them. Each value arrives once, however often this is
-    called. Exit code 1 when a server did not take all: another call goes on from there.
+    called. Exit code 1 when a server did not take all: another call goes on from there. What was
+    made elsewhere needs trust=true: it is sent to where its config says.
     """
     from runner.cli.sync import sync as deliver
 
-    deliver(paths, to=to)
+    deliver(paths, to=to, trust=trust)
 
 
 @commands.command(short_help=COMMANDS["cancel"])
@@ -64,3 +67,45 @@ def clean(directory: Path, keep_best: int, is_agreed: bool) -> None:
     from runner.cli.clean import clean as delete
 
     delete(directory, keep_best=keep_best, is_agreed=is_agreed)
+
+
+@commands.command(short_help=COMMANDS["reproduce"])
+@RUN_OR_SWEEP
+@click.argument("overrides", nargs=-1)
+@click.option(
+    "--to",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Where code and run go; default: reproduced/ in the run's own directory.",
+)
+@click.option(
+    "--repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The repository with the commit, if it is not where it was.",
+)
+@click.option("--steps", type=click.IntRange(min=1), help="Stop after so many steps.")
+@click.option("--check-only", is_flag=True, help="Bring nothing back and train nothing: compare.")
+@click.pass_context
+def reproduce(
+    context: click.Context,
+    directory: Path,
+    overrides: tuple[str, ...],
+    to: Path | None,
+    repository: Path | None,
+    steps: int | None,
+    check_only: bool,
+) -> None:
+    """Train the run in DIRECTORY again, with the code it was made with, and compare the values.
+
+    The commit is checked out and the uncommitted changes are applied in a folder of their own; what
+    is another one now (versions, machine) is told. OVERRIDES change layout keys. Exit code 0 when
+    every value is the same to the bit; 1 when not, telling the first that is another one. A run
+    from elsewhere needs trust=true: its code is run.
+    """
+    from runner.cli.reproduce import Wishes
+    from runner.cli.reproduce import reproduce as do
+
+    wishes = Wishes(
+        overrides=overrides, to=to, repository=repository, steps=steps, check_only=check_only
+    )
+    context.exit(do(directory, wishes, trust=context.obj))

@@ -1,27 +1,145 @@
 """Commands that use what was trained."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from runner.cli.catalogue import COMMANDS
-from runner.cli.commands.group import RUN_OR_SWEEP, commands
+from runner.cli.commands.group import CONFIG_DIR, RUN_OR_SWEEP, commands, use_config_dir
+from runner.config.trust import Trust
+
+
+@commands.command(short_help=COMMANDS["evaluate"])
+@RUN_OR_SWEEP
+@click.argument("overrides", nargs=-1)
+@click.option("--split", help="train, evaluation, test or evaluation.NAME; default: test.")
+@click.option("--step", type=int, help="Take the checkpoint of this step; default: the best.")
+@click.option("--name", help="What the results are called; default: by the split and OVERRIDES.")
+@click.option("--device", help="auto, cpu, cuda, cuda:1 or mps; default: that of the run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the metrics as one JSON object.")
+@CONFIG_DIR
+@click.pass_obj
+def evaluate(
+    trust: Trust,
+    directory: Path,
+    overrides: tuple[str, ...],
+    split: str | None,
+    step: int | None,
+    name: str | None,
+    device: str | None,
+    as_json: bool,
+    config_dir: Path | None,
+) -> None:
+    """Measure the run in DIRECTORY on a split of its data, as its training did.
+
+    OVERRIDES name other data, or another way to read them: data.root=FOLDER task.beam_width=8. The
+    results lie in DIRECTORY/evaluations/NAME, with every prediction, and in the run's MLflow. For a
+    run from elsewhere whose config names code of others: trust=true, or trust=PACKAGE.
+    """
+    from runner.cli.evaluate import evaluate as measure
+
+    use_config_dir(config_dir)
+    measure(
+        directory,
+        overrides,
+        split=split,
+        step=step,
+        name=name,
+        device=device,
+        as_json=as_json,
+        trust=trust,
+    )
 
 
 @commands.command(short_help=COMMANDS["predict"])
 @RUN_OR_SWEEP
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--format", "form", default="table", type=click.Choice(["table", "csv", "jsonl"]))
+@click.argument("files", nargs=-1, required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "jsonl"]),
+    help="Default: by the suffix of --output, else table.",
+)
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here.")
+@click.option(
+    "--batch-size",
+    default=64,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many pictures are read at once.",
+)
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
 @click.option("--step", type=int, help="Take the checkpoint of this step; default: the best.")
+@click.option(
+    "--engine",
+    default="torch",
+    type=click.Choice(["torch", "onnx"]),
+    help="What computes; onnx: the model.onnx of an exported model.",
+)
+@click.pass_obj
 def predict(
-    directory: Path, files: tuple[Path, ...], form: str, device: str, step: int | None
-) -> None:
-    """Read FILES, pictures or folders of them, with the best weights of the run in DIRECTORY."""
-    from runner.build.inference import load_reader
-    from runner.inference.rows import write_rows
+    trust: Trust,
+    directory: Path,
+    files: tuple[str, ...],
+    form: str | None,
+    output: Path | None,
+    batch_size: int,
+    device: str,
+    step: int | None,
+    engine: str,
+) -> int:
+    """Read FILES, pictures or folders of them, with the best weights of the run in DIRECTORY.
 
-    reader = load_reader(directory, device=device, step=step)
-    click.echo(f"confidence: {reader.calibration}", err=True)
-    write_rows(reader.read(files), form, sys.stdout)
+    DIRECTORY may also be a model that `export` wrote. FILES may be -: then standard input names
+    them, one a line or apart by NUL bytes (find -print0). CSV and JSON lines come as they are read.
+    Exit code 1 when a picture could not be read; each is told on stderr, and the others are read.
+    For a run from elsewhere whose config names code of others: trust=true, or trust=PACKAGE.
+    """
+    from runner.cli.predict import predict as read
+
+    return read(
+        directory,
+        files,
+        form=form,
+        output=output,
+        batch_size=batch_size,
+        device=device,
+        step=step,
+        engine=engine,
+        trust=trust,
+    )
+
+
+@commands.command(short_help=COMMANDS["export"])
+@RUN_OR_SWEEP
+@click.option(
+    "--to", type=click.Path(path_type=Path), help="The folder to make; default: DIRECTORY/export."
+)
+@click.option("--onnx", is_flag=True, help="Also as ONNX: model.onnx.")
+@click.option("--torch-export", is_flag=True, help="Also as a program of torch.export: model.pt2.")
+@click.option("--step", type=int, help="Take the checkpoint of this step; default: the best.")
+@click.option("--force", is_flag=True, help="Replace another model that is in the folder.")
+@click.pass_context
+def export(
+    context: click.Context,
+    directory: Path,
+    to: Path | None,
+    onnx: bool,
+    torch_export: bool,
+    step: int | None,
+    force: bool,
+) -> None:
+    """Write the model that the run in DIRECTORY has trained into a folder of its own.
+
+    Weights, config, preprocessor and a page about them: all that is needed to use it anywhere.
+    model.onnx and model.pt2 are compared with the original on the run's own data: the same
+    predictions, and outputs that differ by rounding alone. Exit code 1 if one of them cannot be.
+    For a run from elsewhere whose config names code of others: trust=true, or trust=PACKAGE.
+    """
+    from runner.build.exporting import ONNX, TORCH_EXPORT
+    from runner.cli.export import export as write
+
+    programs = [name for name, asked in ((TORCH_EXPORT, torch_export), (ONNX, onnx)) if asked]
+    context.exit(
+        write(directory, to=to, step=step, programs=tuple(programs), force=force, trust=context.obj)
+    )

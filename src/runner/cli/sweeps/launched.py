@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.cli.jobs import Jobs
 from runner.errors import RunError
+from runner.run.secrets import print_traceback
 from runner.runtime.launch import launch_of
 from runner.sweeps.pool import Ended
 
@@ -54,7 +55,7 @@ class LaunchedJob:
         if error is not None:
             error.add_note(f"its traceback is in {self.log}")
             if not isinstance(getattr(function, "__self__", None), Jobs):  # else it has told
-                traceback.print_exception(error)
+                print_traceback(error)
         launch = launch_of()
         if launch is None or launch.rank == 0:
             self.result.write_bytes(_pickled(returned))

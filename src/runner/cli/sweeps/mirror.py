@@ -18,6 +18,7 @@ from runner.sweeps.summary import SweepSummary
 from runner.sweeps.watcher import Watcher
 from runner.trackers.mlflow.sweep import SweepDelivery
 from runner.trackers.mlflow.tracker import MLflowTracker
+from runner.trackers.tags import start_tags
 from runner.trackers.tracker import TrackedRun
 
 _OVER = ("completed", "failed", "pruned", "cancelled")
@@ -80,6 +81,7 @@ def tracked_sweep(directory: SweepDirectory, record: SweepRecord, name: str) -> 
         name=record.name,
         parameters=record.base,
         settings=(record.base.get("trackers") or {}).get(name) or {},
+        tags=start_tags(directory.path, record.starts[-1]) if record.starts else {},
     )
 
 

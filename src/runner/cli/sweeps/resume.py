@@ -20,6 +20,7 @@ from runner.config.frozen import with_layout
 from runner.config.locate import make_user_code_importable, put_config_dir_first
 from runner.config.options import SweepOptions
 from runner.config.overrides import apply_value, parse_override, quoted
+from runner.config.trust import NOBODY_ELSE, Trust
 from runner.config.validate import read_options
 from runner.errors import ConfigError, RunError
 from runner.run.status import Status, read_raw_status, read_status, write_status
@@ -30,20 +31,22 @@ from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.ledger import Combination, Ledger, PlannedRun, read_ledger
 from runner.sweeps.opening import LENGTH_KEYS
 from runner.sweeps.pool import Home
-from runner.sweeps.record import SweepRecord, read_record, write_record
+from runner.sweeps.record import SweepRecord, read_record, refuse_stranger, write_record
 
 _LOCAL = {"_target_": "hydra_plugins.runner_launchers.LocalLauncher"}
 
 
-def resume_sweep(path: Path, overrides: Sequence[str]) -> int:
+def resume_sweep(path: Path, overrides: Sequence[str], *, trust: Trust = NOBODY_ELSE) -> int:
     """Do what is missing of the sweep in `path`, with changes of layout keys if any are given.
 
     A new length (trainer.max_epochs=20) trains the runs that are done to it as well. Keys of
     `sweep` and `hydra.launcher` may be given too: sweep.retry=all, hydra.launcher.slots=4. A search
-    is composed anew from the command that began it, since it makes new runs.
+    is composed anew from the command that began it, since it makes new runs. A sweep from elsewhere
+    needs `trust`.
     """
     directory = SweepDirectory(path)
     record = read_record(directory)
+    refuse_stranger(directory, trust, to="resume")
     for folder in reversed(record.confs):
         put_config_dir_first(folder)
     make_user_code_importable()

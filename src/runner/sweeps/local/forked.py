@@ -14,11 +14,11 @@ import pickle
 import signal
 import sys
 import threading
-import traceback
 import weakref
 from typing import Any, NoReturn
 
 from runner.errors import Interrupted
+from runner.run.secrets import print_traceback
 from runner.sweeps.local.family import kill_family
 from runner.sweeps.local.messages import Start
 
@@ -36,9 +36,9 @@ def live(start: Start, *, lifeline: int, grace_seconds: float) -> NoReturn:
         code = _exit_code_of(start.work)
         threading._shutdown()  # type: ignore[attr-defined] # joins threads, as an interpreter does
         atexit._run_exitfuncs()
-    except BaseException:
+    except BaseException as error:
         code = code or 1
-        traceback.print_exc()
+        print_traceback(error)
     finally:
         _flush()
         os._exit(code & 0xFF)
@@ -92,8 +92,8 @@ def _exit_code_of(work: bytes) -> int:
         if leaving.code is None or isinstance(leaving.code, int):
             return leaving.code or 0
         print(leaving.code, file=sys.stderr)  # noqa: T201
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        print_traceback(error)
     return 1
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.files import drop_torn_line, sync_directory
+from runner.run.signature import is_text_ours, text_signature
 
 
 class JobBook:
@@ -27,7 +28,8 @@ class JobBook:
 
     def opened(self, launcher: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         """Write what a single run goes on with when it is resumed: launcher node, frozen config."""
-        self._append({"event": "opened", "launcher": dict(launcher), "config": dict(config)})
+        line = {"event": "opened", "launcher": dict(launcher), "config": dict(config)}
+        self._append({**line, "signature": text_signature(_signed_text(line))})
 
     def submitting(self, name: str, numbers: Sequence[int]) -> None:
         """Write that jobs for the runs `numbers` are about to be submitted under `name`."""
@@ -53,6 +55,12 @@ class JobBook:
         return next(
             (line for line in reversed([*self._lines()]) if line["event"] == "opened"), None
         )
+
+    @property
+    def is_ours(self) -> bool:
+        """Return whether what `opened` has written last is this user's."""
+        line = self.opening
+        return line is not None and is_text_ours(_signed_text(line), line.get("signature"))
 
     @property
     def last_ids(self) -> dict[int, str]:
@@ -117,6 +125,10 @@ class JobBook:
             os.fsync(file.fileno())
         if is_new:
             sync_directory(self._path.parent)
+
+
+def _signed_text(line: Mapping[str, Any]) -> str:
+    return json.dumps([line["launcher"], line["config"]], sort_keys=True)
 
 
 def ids_in_words(ids: Collection[str]) -> str:

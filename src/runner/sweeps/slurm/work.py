@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ import cloudpickle
 from runner.errors import Interrupted
 from runner.run.directory import RunDirectory
 from runner.run.ending import give_up_run, interrupt_run
+from runner.run.secrets import print_traceback
 from runner.run.status import Status, read_raw_status
 from runner.runtime.signals import STOP_SIGNALS
 from runner.sweeps.slurm.comeback import come_back, crash_loop, tell
@@ -112,8 +112,8 @@ class SlurmWork:
             if leaving.code is None or isinstance(leaving.code, int):
                 return leaving.code or 0
             tell(str(leaving.code))
-        except BaseException:
-            traceback.print_exc()
+        except BaseException as error:
+            print_traceback(error)
         return 1
 
     def _leave_to_rank_0(self, code: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.run.secrets import RedactingFormatter
 from runner.trackers.delivery.messages import Ending, write_message
 
 NICENESS = 10
@@ -78,9 +79,9 @@ def prepare_process() -> None:
         signal.SIGUSR2,
     ):
         signal.signal(number, signal.SIG_IGN)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
+    log = logging.StreamHandler(sys.stderr)
+    log.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[log])
 
 
 def step_back() -> None:

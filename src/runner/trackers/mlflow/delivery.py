@@ -5,22 +5,30 @@ Nothing here can hurt training: it only reads the run directory, but for its own
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from runner.errors import RunError
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row
+from runner.run.status import read_raw_status
 from runner.trackers.delivery.messages import Ending
 from runner.trackers.journal_tail import begins_a_line, has_more, read_rows
+from runner.trackers.mlflow.artifacts import Artifacts
+from runner.trackers.mlflow.datasets import log_datasets
+from runner.trackers.mlflow.evaluations import deliver_evaluations
 from runner.trackers.mlflow.mark import Mark, MarkFile
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.states import mlflow_state
 from runner.trackers.mlflow.store import MLflowStore, StoredRun
+from runner.trackers.mlflow.tags import ERROR_TAG, ending_tags
 from runner.trackers.mlflow.uri import without_credentials
 
 PARENT_TAG = "mlflow.parentRunId"
 SWEEP_TAG = "runner.sweep"
 STILL_RUNNING = "running"
+KEPT, EACH = "kept", "all"  # of the checkpoints
+_OVER = ("completed", "failed", "pruned", "cancelled")  # not of a run that is to go on
 
 logger = logging.getLogger(__name__)
 
@@ -73,28 +81,37 @@ class Delivery:
             self._mark.offset = offset
             if not self._known:
                 self._save_mark()
+        if self._order.checkpoints == EACH:
+            self._artifacts(store).store_checkpoints()
         if self._known:  # a kill on the way must not forget that some rows are there
             self._known = {}
             self._save_mark()
 
     def deliver_all(self, ending: Ending) -> None:
-        """Deliver rows, pictures and other files, then tell how the run ended."""
+        """Deliver rows and pictures, tell how the run ended, then deliver what may be big.
+
+        How it ended is told first: that must not wait for weights which take long, or fail.
+        """
         self.deliver_rows()
         if ending.state == STILL_RUNNING:
             return
         store, run_id = self._open()
-        for path in sorted(self._directory.plots.glob("*.png")):
-            self._deliver_file(store, run_id, path, folder="plots")
-        for path, folder in _inside(ending.model_files, folder="model"):
-            self._deliver_file(store, run_id, path, folder=folder)
-        for name in ending.files:
-            folder = Path(name).name if Path(name).is_dir() else ""
-            for path, inner in _inside([name], folder=folder):
-                self._deliver_file(store, run_id, path, folder=inner)
+        artifacts = self._artifacts(store)
+        deliver_evaluations(self._directory, self._mark, store, artifacts.store)
+        artifacts.store_all(sorted(map(str, self._directory.plots.glob("*.png"))), folder="plots")
+        artifacts.store_all(ending.files)
+        if self._mark.creations > 1:
+            store.delete_doubles(self._mark)
         store.log_summary(run_id, ending.summary, at_ms=ending.ended_ms)
         state = mlflow_state(ending.state)
+        self._log(store, run_id, [], tags=self._tags_of(ending.state))
         store.set_state(run_id, state, at_ms=ending.ended_ms)
-        self._mark.state = state
+        artifacts.store_model(ending.model_files, register_as=self._order.register_as)
+        if self._order.checkpoints == EACH or (
+            self._order.checkpoints == KEPT and ending.state in _OVER
+        ):
+            artifacts.store_checkpoints()
+        self._mark.state, self._mark.told = state, ending.state
         self._save_mark()
 
     def _open(self) -> tuple[MLflowStore, str]:
@@ -110,12 +127,13 @@ class Delivery:
         self._save_mark()
         found = None if is_new else store.find_run(self._mark)
         run_id = self._create(store) if found is None else self._continue(store, found)
-        self._mark.run_id, self._mark.state = run_id, "RUNNING"
+        self._mark.run_id, self._mark.state, self._mark.told = run_id, "RUNNING", STILL_RUNNING
         self._mark.parent = order.tags.get(PARENT_TAG, self._mark.parent)
         self._save_mark()
         self._is_empty = found is None
         if self._directory.config.exists():
-            self._deliver_file(store, run_id, self._directory.config, folder="")
+            self._artifacts(store).store(self._directory.config, folder="")
+        log_datasets(store, run_id, order.datasets)
         self._store = store
         logger.info("delivering %s to run %s of %s", order.directory, run_id, self._address)
         return store, run_id
@@ -128,17 +146,29 @@ class Delivery:
                 key=mark.key, experiment_id=mark.experiment_id, written=mark.written
             )
         self._parameters, self._tags = dict(order.parameters), {}
-        return store.create_run(mark, name=order.name, started_ms=order.started_ms, tags=order.tags)
+        mark.creations += 1
+        self._save_mark()
+        tags = order.tags | ending_tags(STILL_RUNNING, None)
+        return store.create_run(mark, name=order.name, started_ms=order.started_ms, tags=tags)
 
     def _continue(self, store: MLflowStore, found: StoredRun) -> str:
         """Set it running again; a changed parameter, which MLflow refuses, becomes a tag."""
         self._parameters, changed = found.news(self._order.parameters)
         self._tags = self._order.tags | {f"changed.{key}": text for key, text in changed.items()}
+        self._tags |= self._tags_of(STILL_RUNNING)
         store.set_running(found.id)
         return found.id
 
-    def _log(self, store: MLflowStore, run_id: str, rows: list[Row]) -> None:
-        store.log(run_id, rows, known=self._known, parameters=self._parameters, tags=self._tags)
+    def _log(
+        self,
+        store: MLflowStore,
+        run_id: str,
+        rows: list[Row],
+        *,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        tags = self._tags | dict(tags or {})
+        store.log(run_id, rows, known=self._known, parameters=self._parameters, tags=tags)
         self._parameters, self._tags = {}, {}
         self._is_empty = self._is_empty and not rows
 
@@ -164,18 +194,14 @@ class Delivery:
             mark.offset = mark.rows = 0
             self._save_mark()
 
-    def _deliver_file(self, store: MLflowStore, run_id: str, path: Path, *, folder: str) -> None:
-        name = f"{folder}/{path.name}".lstrip("/")
-        try:
-            stamp = f"{path.stat().st_size} {path.stat().st_mtime_ns}"
-        except FileNotFoundError:  # weights that a sweep does not keep may go at any time
-            logger.info("%s is not there any more", path)
-            return
-        if self._mark.artifacts.get(name) == stamp:
-            return
-        store.log_file(run_id, path, folder=folder)
-        self._mark.artifacts[name] = stamp
-        self._save_mark()
+    def _tags_of(self, state: str) -> dict[str, str]:
+        """Return how the run stands; an error that is of the past is taken back."""
+        error = _error_of(self._directory) if state == "failed" else None
+        stale = {ERROR_TAG: ""} if self._mark.told == "failed" else {}
+        return stale | ending_tags(state, error)
+
+    def _artifacts(self, store: MLflowStore) -> Artifacts:
+        return Artifacts(store, self._mark, self._directory, self._save_mark)
 
     def _save_mark(self) -> None:
         self._mark_file.save(self._address, self._mark)
@@ -190,11 +216,9 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _inside(paths: list[str], *, folder: str) -> Iterator[tuple[Path, str]]:
-    """Give each file with its folder among the artifacts."""
-    for path in map(Path, paths):
-        if path.is_dir():
-            for file in sorted(inner for inner in path.rglob("*") if inner.is_file()):
-                yield file, str(Path(folder) / file.parent.relative_to(path))
-        else:
-            yield path, folder
+def _error_of(directory: RunDirectory) -> str | None:
+    try:
+        status = read_raw_status(directory.status)
+    except RunError:
+        return None
+    return None if status is None else status.error

@@ -14,6 +14,7 @@ from typing import Any
 from runner.files import write_json_atomically
 from runner.run.directory import RunDirectory
 from runner.trackers.journal_tail import count_rows
+from runner.trackers.mlflow.evaluations import new_evaluations
 from runner.trackers.mlflow.mark import MarkFile
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.states import mlflow_state
@@ -84,7 +85,8 @@ def is_delivered(directory: RunDirectory, state: str, *, address: str) -> bool:
     """Tell whether the server at `address` has all of a run that ended in this `state`."""
     mark = MarkFile(directory.tracker("mlflow")).load(address)
     has_all_rows = count_rows(directory.journal, offset=mark.offset) == 0
-    return mark.state == mlflow_state(state) and has_all_rows
+    is_told = mark.state == mlflow_state(state) and mark.told in (None, state)
+    return is_told and has_all_rows and not new_evaluations(directory, mark)
 
 
 def stamp_of(path: Path) -> int:

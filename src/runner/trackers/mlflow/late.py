@@ -156,7 +156,10 @@ def _standing(
 ) -> list[tuple[object, ...]]:
     """Return what changes when something arrives."""
     marks = [_mark(place, address) for place in (directory, *(run.directory for run in runs))]
-    return [(mark.run_id, mark.state, mark.rows, len(mark.artifacts)) for mark in marks]
+    return [
+        (mark.run_id, mark.state, mark.rows, len(mark.artifacts), mark.model, mark.registered)
+        for mark in marks
+    ]
 
 
 def _is_free(directory: RunDirectory) -> bool:

@@ -22,12 +22,22 @@ class Mark:
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     run_id: str | None = None
     experiment_id: str | None = None
+    creations: int = 0  # how often the run was asked for; more than once, and there may be doubles
     offset: int = 0  # bytes of the journal delivered
     rows: int = 0
     artifacts: dict[str, str] = field(default_factory=dict)  # file stamp by name on the server
     state: str | None = None  # MLflow's word, once told
+    told: str | None = None  # likewise runner's, which knows more of them
+    model: str | None = None  # the weights of the model that is there, as models.py names them
+    model_id: str | None = None  # MLflow's id of that
+    registered: str | None = None  # the name under which it is registered
     written: str | None = None
     parent: str | None = None  # the MLflow run of the sweep below which it is shown
+
+
+def stamp_of_file(path: Path) -> str:
+    """Return what `Mark.artifacts` remembers of the file at `path`; FileNotFoundError if none."""
+    return f"{path.stat().st_size} {path.stat().st_mtime_ns}"
 
 
 class MarkFile:

@@ -19,6 +19,9 @@ class Order:
     parameters: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     sweep: str | None = None  # the directory of that below which the run is shown
+    datasets: list[dict[str, str]] = field(default_factory=list)  # see datasets.py
+    checkpoints: str = "none"  # none | kept | all
+    register_as: str | None = None
 
 
 def read_order(pipe: IO[str]) -> Order:

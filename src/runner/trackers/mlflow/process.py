@@ -15,9 +15,11 @@ from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.uri import credentials, without_credentials
 
 _ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the delivery tries again by itself
+    # The delivery tries again by itself, and looks first whether what it asked for was done.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # what lies where the user stands is no part of a model
     "OMP_NUM_THREADS": "1",
 }
 

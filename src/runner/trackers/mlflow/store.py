@@ -4,16 +4,14 @@ Every call may be repeated: an equal metric (name, step, time, value), an equal 
 that was created before are stored once.
 """
 
-import fcntl
-import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from runner.run.journal import Row
+from runner.trackers.mlflow.creation import create_store
 from runner.trackers.mlflow.limits import (
     MAX_METRICS_IN_BATCH,
     MAX_PARAMETERS_IN_BATCH,
@@ -23,7 +21,8 @@ from runner.trackers.mlflow.limits import (
     clean_tags,
 )
 from runner.trackers.mlflow.mark import Mark
-from runner.trackers.mlflow.uri import sqlite_file
+from runner.trackers.mlflow.metric_names import metric_name
+from runner.trackers.mlflow.uri import with_driver
 
 KEY_TAG = "runner.key"
 
@@ -44,14 +43,13 @@ class StoredRun:
 
 
 class MLflowStore:
-    """A connection; making one imports mlflow (1.5 s) and creates a SQLite store if need be."""
+    """A connection; making one imports mlflow (1.5 s), and creates a database's tables."""
 
     def __init__(self, uri: str) -> None:
         from mlflow import MlflowClient
 
-        database = sqlite_file(uri)
-        if database is not None:
-            _create_database(database, uri)
+        uri = with_driver(uri)
+        create_store(uri)
         self._client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
 
@@ -63,7 +61,7 @@ class MLflowStore:
 
     def find_run(self, mark: Mark) -> StoredRun | None:
         """Return the run that an earlier delivery created, unless somebody deleted it."""
-        run = self._search(mark) if mark.run_id is None else self._get(mark.run_id)
+        run = self._get(mark.run_id) if mark.run_id else next(iter(self._search(mark)), None)
         if run is None or run.info.lifecycle_stage != "active":
             return None
         return StoredRun(id=run.info.run_id, parameters=run.data.params)
@@ -78,6 +76,17 @@ class MLflowStore:
             tags=clean_tags(dict(tags)) | {KEY_TAG: mark.key},
         )
         return run.info.run_id
+
+    @property
+    def client(self) -> Any:
+        """MLflow's own client, for what is no part of a run's rows."""
+        return self._client
+
+    def delete_doubles(self, mark: Mark) -> None:
+        """Delete what else was created for `mark`, by a request that a slow server did late."""
+        for run in self._search(mark, max_results=100):
+            if run.info.run_id != mark.run_id:
+                self._client.delete_run(run.info.run_id)
 
     def set_running(self, run_id: str) -> None:
         """Set a run that had ended running again."""
@@ -134,8 +143,11 @@ class MLflowStore:
         self._client.log_artifact(run_id, str(file), artifact_path=folder or None)
 
     def set_state(self, run_id: str, state: str, *, at_ms: int = 0) -> None:
-        """End the run as FINISHED, FAILED or KILLED, `at_ms` or now."""
-        self._client.set_terminated(run_id, status=state, end_time=at_ms or None)
+        """End the run as FINISHED, FAILED or KILLED, `at_ms` or now; or say it is SCHEDULED."""
+        if state == "SCHEDULED":
+            self._client.update_run(run_id, status=state)
+        else:
+            self._client.set_terminated(run_id, status=state, end_time=at_ms or None)
 
     def _open_experiment(self, name: str, artifact_location: str | None) -> str:
         from mlflow.exceptions import MlflowException
@@ -151,11 +163,10 @@ class MLflowStore:
                 raise
             return found.experiment_id
 
-    def _search(self, mark: Mark) -> Any:
-        found = self._client.search_runs(
-            [str(mark.experiment_id)], f"tags.`{KEY_TAG}` = '{mark.key}'", max_results=1
+    def _search(self, mark: Mark, *, max_results: int = 1) -> Sequence[Any]:
+        return self._client.search_runs(
+            [str(mark.experiment_id)], f"tags.`{KEY_TAG}` = '{mark.key}'", max_results=max_results
         )
-        return found[0] if found else None
 
     def _get(self, run_id: str) -> Any:
         from mlflow.exceptions import MlflowException
@@ -173,7 +184,7 @@ def _metrics(row: Row) -> list[Any]:
 
     milliseconds = int(row.time * 1000)
     return [
-        Metric(clean_key(f"{row.split}/{name}"), value, milliseconds, row.step)
+        Metric(metric_name(row.split, name), value, milliseconds, row.step)
         for name, value in row.values.items()
     ]
 
@@ -185,31 +196,3 @@ def _entities(kind: Callable[[str, str], Any], texts: Mapping[str, str]) -> list
 def _batches(items: Sequence[Any], *, size: int) -> Iterator[list[Any]]:
     for start in range(0, len(items), size):
         yield list(items[start : start + size])
-
-
-def _create_database(database: Path, uri: str) -> None:
-    """Let one process alone run the migrations of a fresh SQLite store; two at once collide."""
-    from mlflow import MlflowClient
-
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with _exclusive_lock(database.with_name(database.name + ".lock")):
-        if not _is_complete(database):
-            MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
-
-
-def _is_complete(database: Path) -> bool:
-    """Tell whether the default experiment is there, which MLflow writes last."""
-    if not database.exists():
-        return False
-    with closing(sqlite3.connect(database, timeout=30)) as connection:
-        try:
-            return connection.execute("SELECT COUNT(*) FROM experiments").fetchone()[0] > 0
-        except sqlite3.OperationalError:
-            return False
-
-
-@contextmanager
-def _exclusive_lock(path: Path) -> Iterator[None]:
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

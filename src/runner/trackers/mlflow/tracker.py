@@ -12,18 +12,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runner.errors import RunError
+from runner.errors import ConfigError, RunError
 from runner.run.directory import RunDirectory
 from runner.run.provenance import read_provenance
 from runner.trackers.delivery.child import DeliveryChild, seconds_at_end
 from runner.trackers.delivery.messages import Ending
 from runner.trackers.journal_tail import count_rows
+from runner.trackers.mlflow.datasets import datasets_of
 from runner.trackers.mlflow.handover import Handover, write_handover
 from runner.trackers.mlflow.late import place_of, sync_run
 from runner.trackers.mlflow.mark import MarkFile
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.process import launch_process
-from runner.trackers.mlflow.uri import checked_tracking_uri, sqlite_file, without_credentials
+from runner.trackers.mlflow.tags import with_mlflow_names
+from runner.trackers.mlflow.uri import (
+    checked_artifact_location,
+    checked_tracking_uri,
+    sqlite_file,
+    without_credentials,
+)
 from runner.trackers.parameters import flatten
 from runner.trackers.tracker import Synced, TrackedRun
 
@@ -36,8 +43,11 @@ class MLflowTracker:
     `experiment` is MLflow's word for a group of runs (None: the name of the run). `run_name` is
     what the run is called there (None: as its directory); `tags` are put on it, beside our own.
     `artifact_location` is where a new MLflow experiment keeps its files (None: beside a SQLite
-    store, or what a server decides). A resumed run goes on where its first job was delivered to,
-    wherever the user stands now, unless the config writes another `tracking_uri`.
+    store, or what a server decides). `log_checkpoints` also stores checkpoints: True those that are
+    kept, when the run is over; "all" each as soon as it is committed. `register_as` makes the model
+    of every completed run a version of the registered model of that name. A resumed run goes on
+    where its first job was delivered to, wherever the user stands now, unless the config writes
+    another `tracking_uri`.
     """
 
     def __init__(
@@ -48,6 +58,8 @@ class MLflowTracker:
         run_name: str | None = None,
         tags: Mapping[str, Any] | None = None,
         artifact_location: str | None = None,
+        log_checkpoints: bool | str = False,
+        register_as: str | None = None,
         finish_timeout_seconds: float = 60.0,
     ) -> None:
         self._uri = checked_tracking_uri(tracking_uri)
@@ -55,7 +67,10 @@ class MLflowTracker:
         self._run_name = run_name
         self._tags = flatten(tags or {})
         self._written = without_credentials(tracking_uri)
-        self._artifact_location = artifact_location
+        self._artifact_location = checked_artifact_location(artifact_location)
+        self._log_checkpoints = log_checkpoints
+        self._checkpoints = _which_checkpoints(log_checkpoints)
+        self._register_as = register_as
         self._finish_timeout_seconds = finish_timeout_seconds
         self._order: Order | None = None
         self._run: TrackedRun | None = None
@@ -73,6 +88,8 @@ class MLflowTracker:
             experiment=self._experiment,
             run_name=self._run_name,
             tags=self._tags,
+            log_checkpoints=self._log_checkpoints,
+            register_as=self._register_as,
             finish_timeout_seconds=self._finish_timeout_seconds,
         )
 
@@ -98,8 +115,11 @@ class MLflowTracker:
             artifact_location=self._artifact_location or _beside_database(uri),
             started_ms=_started_ms(run.directory),
             parameters=flatten(run.parameters),
-            tags={**self._tags, **run.tags},
+            tags={**self._tags, **with_mlflow_names(run.tags)},
             sweep=None if run.sweep is None else str(run.sweep.path.absolute()),
+            datasets=datasets_of(run),
+            checkpoints=self._checkpoints,
+            register_as=self._register_as,
         )
 
     def start(self, run: TrackedRun) -> None:
@@ -117,6 +137,12 @@ class MLflowTracker:
         if self._run is None or self._order is None:
             return
         files = [str(path.absolute()) for path in model_files]
+        if state == "completed" and self._register_as is not None and not files:
+            logger.warning(
+                "trackers.mlflow.register_as=%s: this run kept no weights, so that there is no "
+                "model to register",
+                self._register_as,
+            )
         if self._child is None:
             _hand_over(self._run, Handover(order=self._order, state=state, model_files=files))
             return
@@ -137,6 +163,15 @@ class MLflowTracker:
             directory.path,
             directory.logs / "mlflow.log",
         )
+
+
+def _which_checkpoints(wanted: bool | str) -> str:
+    words = {False: "none", True: "kept", "all": "all"}
+    if not isinstance(wanted, bool | str) or wanted not in words:
+        raise ConfigError(
+            f"trackers.mlflow.log_checkpoints must be false, true or all, got {wanted!r}"
+        )
+    return words[wanted]
 
 
 def _started_ms(directory: RunDirectory) -> int:

@@ -1,12 +1,16 @@
 """The address of an MLflow server or store: made absolute, and free of written-down passwords."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from runner.errors import ConfigError
+from runner.trackers.packages import require
 
 _SQLITE = "sqlite:///"
+_POSTGRESQL = "postgresql://"
+_POSTGRESQL_EXTRA = "'runner[postgresql]'"
 _FILE_STORE = (
     "trackers.mlflow.tracking_uri: MLflow no longer takes the folder {uri!r} as a store; "
     "use a file such as sqlite:///outputs/mlflow.db, or the address of a server"
@@ -26,9 +30,30 @@ def checked_tracking_uri(uri: str) -> str:
     parts = urlsplit(uri)
     if parts.scheme in ("", "file") and uri != "databricks":
         raise ConfigError(_FILE_STORE.format(uri=uri))
+    if uri.startswith(_POSTGRESQL) and find_spec("psycopg") is None:
+        require("psycopg2", needed_by="trackers.mlflow.tracking_uri", install=_POSTGRESQL_EXTRA)
     if parts.password and not _from_environment(uri, parts.password):
         raise ConfigError(_LITERAL_PASSWORD.format(host=parts.hostname))
     return uri
+
+
+def checked_artifact_location(location: str | None) -> str | None:
+    """Return `location`; ConfigError if a password stands in it, which MLflow would show to all."""
+    if location is not None and urlsplit(location).password:
+        raise ConfigError(
+            f"trackers.mlflow.artifact_location: a password stands in the address of "
+            f"{urlsplit(location).hostname}, and MLflow keeps that in its store: give it to the "
+            "server, or to MLflow by the environment"
+        )
+    return location
+
+
+def with_driver(uri: str) -> str:
+    """Return `uri` with the driver of PostgreSQL that is installed; SQLAlchemy's choice varies."""
+    if not uri.startswith(_POSTGRESQL):
+        return uri
+    driver = "psycopg2" if find_spec("psycopg2") else "psycopg"
+    return f"postgresql+{driver}://" + uri.removeprefix(_POSTGRESQL)
 
 
 def sqlite_file(uri: str) -> Path | None:

@@ -1,0 +1,25 @@
+"""`export`: write a trained model into a folder of its own."""
+
+import os
+from pathlib import Path
+
+from runner.build.exporting import export_model
+from runner.config.trust import NOBODY_ELSE, Trust
+
+
+def export(
+    directory: Path,
+    *,
+    to: Path | None,
+    step: int | None,
+    programs: tuple[str, ...],
+    force: bool,
+    trust: Trust = NOBODY_ELSE,
+) -> int:
+    """Export, tell what was written, and return the exit code: 1 if a program could not be made."""
+    done = export_model(directory, to=to, step=step, programs=programs, force=force, trust=trust)
+    megabytes = sum(p.stat().st_size for p in done.folder.rglob("*") if p.is_file()) / 1e6
+    print(f"exported step {done.card.step} to {os.path.relpath(done.folder)} ({megabytes:.1f} MB)")
+    for line in [*done.told, *done.problems]:
+        print(line)
+    return 1 if done.problems else 0

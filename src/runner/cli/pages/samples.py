@@ -1,0 +1,125 @@
+"""Samples with predictions for the page of a run: wrong ones first."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.reports.page import Sample
+from runner.reports.run_facts import SampleFacts
+from runner.run.directory import RunDirectory
+
+SHEET = "samples.png"  # that the run itself has drawn
+_TABLE = "predictions.csv"
+_MOST_WRONG = 36
+_MOST_RIGHT = 12
+_THUMBNAIL = (280, 140)
+_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+def samples_of(directory: RunDirectory, config: Mapping[str, Any]) -> SampleFacts | None:
+    """Return samples of the newest evaluation after the training; else those of the training."""
+    tables = [*directory.evaluations.glob(f"[!.]*/{_TABLE}"), *directory.predictions.glob("*.csv")]
+    for table in sorted(tables, key=lambda path: -path.stat().st_mtime):
+        facts = _of_table(table, _roots(directory, config))
+        if facts is not None:
+            return facts
+    return _of_sheet(directory.plots / SHEET)
+
+
+def in_order(samples: Iterable[Sample]) -> list[Sample]:
+    """Return the samples as they are worth looking at.
+
+    First the wrong ones, the surest first, then the others, the least sure first.
+    """
+
+    def rank(sample: Sample) -> tuple[bool, float]:
+        confidence = 0.0 if sample.confidence is None else sample.confidence
+        return not sample.is_wrong, -confidence if sample.is_wrong else confidence
+
+    return sorted(samples, key=rank)
+
+
+def _of_sheet(path: Path) -> SampleFacts | None:
+    if not path.is_file():
+        return None
+    from runner.reports.samples import read_sheet  # the drawing of pictures, only where one is
+
+    title, samples = read_sheet(path)
+    if not samples:
+        return None
+    wrong = sum(sample.is_wrong for sample in samples)
+    told = (
+        f"{title.partition(': ')[2] or title}: {wrong} of {len(samples)} wrong; these come first."
+    )
+    return SampleFacts(samples=in_order(samples), told=told[0].upper() + told[1:])
+
+
+def _of_table(path: Path, roots: Iterable[Path]) -> SampleFacts | None:
+    """Return the samples worth looking at of a table of predictions; None if it is not one."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            samples = [_sample(row) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, csv.Error):
+        return None
+    if not samples:
+        return None
+    ordered = in_order(samples)
+    wrong = [sample for sample in ordered if sample.is_wrong]
+    right = ordered[len(wrong) :]
+    shown = [*wrong[:_MOST_WRONG], *right[:_MOST_RIGHT]]
+    name = path.parent.name if path.name == _TABLE else path.stem
+    told = (
+        f"{name}: {len(wrong)} of {len(samples)} wrong. Here are {min(len(wrong), _MOST_WRONG)} of "
+        f"them, the surest first, and the {min(len(right), _MOST_RIGHT)} right ones of which the "
+        "model was least sure."
+    )
+    roots = list(roots)
+    return SampleFacts(samples=[_with_picture(sample, roots) for sample in shown], told=told)
+
+
+def _sample(row: Mapping[str, str]) -> Sample:
+    name = row["sample"] if "sample" in row else row["file"]
+    text = row["text"] if "text" in row else row["prediction"]
+    confidence = float(row["confidence"]) if row.get("confidence") else None
+    return Sample(text=text, confidence=confidence, target=row.get("target"), name=name)
+
+
+def _with_picture(sample: Sample, roots: Iterable[Path]) -> Sample:
+    """Return the sample with its picture, if its name is a file of one."""
+    if Path(sample.name).suffix.lower() not in _PICTURES:
+        return sample
+    for root in roots:
+        path = root / sample.name
+        if path.is_file():
+            picture = _thumbnail(path)
+            return Sample(
+                text=sample.text,
+                confidence=sample.confidence,
+                target=sample.target,
+                name=sample.name,
+                picture=picture,
+            )
+    return sample
+
+
+def _thumbnail(path: Path) -> bytes | None:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            small = picture.convert("RGB")
+            small.thumbnail(_THUMBNAIL)
+    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+    written = io.BytesIO()
+    small.save(written, format="PNG")
+    return written.getvalue()
+
+
+def _roots(directory: RunDirectory, config: Mapping[str, Any]) -> list[Path]:
+    """Return the folders in which the pictures may lie."""
+    data = config.get("data")
+    root = data.get("root") if isinstance(data, Mapping) else None
+    return [directory.path, Path.cwd(), *([Path(root)] if isinstance(root, str) else [])]

@@ -1,0 +1,118 @@
+import shutil
+
+import pytest
+import torch
+
+from runner import Run, load_reader
+from runner.build import exporting
+from runner.build.exporting import ONNX, TORCH_EXPORT, export_model
+from runner.build.trained_model import trained_model
+from runner.build.weights_from import read_weights
+from runner.errors import RunError
+from runner.run.directory import RunDirectory
+from runner.run.model_card import read_model_card
+
+
+def files_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+ALWAYS = {
+    "README.md",
+    "calibration.json",
+    "config.yaml",
+    "model.json",
+    "model.safetensors",
+    "preprocessor",
+}
+
+
+def test_an_exported_model_is_the_model_of_its_run_wherever_it_lies(
+    plate_run, own_plate_run, tmp_path, pictures
+):
+    done = export_model(own_plate_run, to=tmp_path / "plates")
+    assert not done.problems and files_in(tmp_path / "plates") == ALWAYS
+    shutil.rmtree(own_plate_run)
+    moved = tmp_path / "elsewhere"
+    (tmp_path / "plates").rename(moved)
+    of_run = Run(plate_run).load_model().state_dict()
+    for weights in (trained_model(moved).state_dict(), read_weights(str(moved))):
+        assert weights.keys() == of_run.keys()
+        assert all(torch.equal(weights[name], of_run[name]) for name in of_run)
+    readings = list(load_reader(moved).read(pictures))
+    assert readings == list(load_reader(plate_run).read(pictures))
+    page = (moved / "README.md").read_text(encoding="utf-8")
+    assert "# plate_ocr\n" in page and "step 4" in page and str(tmp_path) not in page
+
+
+def test_the_step_that_is_asked_for_is_exported_with_its_own_score(plate_run, tmp_path):
+    best = export_model(plate_run, to=tmp_path / "best").card
+    older = export_model(plate_run, to=tmp_path / "older", step=2).card
+    assert (best.step, older.step) == (4, 2)
+    scores = dict(Run(plate_run).series("evaluation.loss"))
+    assert [card.score for card in (best, older)] == [
+        {"metric": "evaluation.loss", "value": scores[step]} for step in (4, 2)
+    ]
+    assert best.weights != older.weights
+    assert read_model_card(tmp_path / "older/model.json") == older
+    assert (best.input, best.predicts) == ("picture", "text")
+
+
+def test_another_model_is_replaced_when_told_and_other_files_never(plate_run, tmp_path):
+    target = tmp_path / "model"
+    export_model(plate_run, to=target)
+    export_model(plate_run, to=target)  # the same again
+    with pytest.raises(RunError, match="--force"):
+        export_model(plate_run, to=target, step=2)
+    assert read_model_card(target / "model.json").step == 4
+    export_model(plate_run, to=target, step=2, force=True)
+    assert read_model_card(target / "model.json").step == 2
+    (other := tmp_path / "other").mkdir()
+    (other / "thesis.txt").touch()
+    for place in (other, plate_run):
+        before = files_in(place)
+        with pytest.raises(RunError, match="--to"):
+            export_model(plate_run, to=place, force=True)
+        assert files_in(place) == before
+    assert files_in(tmp_path) == {"model", "other"}
+
+
+def test_an_export_that_fails_leaves_what_was_there(plate_run, tmp_path, monkeypatch):
+    target = tmp_path / "model"
+    export_model(plate_run, to=target)
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(exporting, "write_readme", full)
+    with pytest.raises(OSError, match="No space"):
+        export_model(plate_run, to=target, step=2, force=True)
+    assert read_model_card(target / "model.json").step == 4
+    assert files_in(tmp_path) == {"model"}
+
+
+def test_a_program_that_cannot_be_made_is_told_and_the_rest_is_there(
+    plate_run, tmp_path, monkeypatch
+):
+    def no_form(*_):
+        raise RunError("there is no form for it")
+
+    monkeypatch.setattr(exporting, "trace", no_form)
+    done = export_model(plate_run, to=tmp_path / "model", programs=(TORCH_EXPORT, ONNX))
+    assert done.problems == [f"no {name}: there is no form for it" for name in (TORCH_EXPORT, ONNX)]
+    assert files_in(tmp_path / "model") == ALWAYS
+
+
+@pytest.mark.slow
+def test_the_onnx_model_reads_as_the_original(own_plate_run, pictures):
+    done = export_model(own_plate_run, programs=(TORCH_EXPORT, ONNX))
+    assert not done.problems, done.problems
+    assert all("for 8 samples of test" in line for line in done.told)
+    folder = RunDirectory(own_plate_run).export
+    assert files_in(folder) == {*ALWAYS, ONNX, TORCH_EXPORT}
+    of_onnx, of_torch = (load_reader(folder, engine=name) for name in ("onnx", "torch"))
+    texts = [[reading["text"] for reading in r.read(pictures)] for r in (of_onnx, of_torch)]
+    assert texts[0] == texts[1]
+    program = torch.export.load(folder / TORCH_EXPORT).module()
+    image = torch.randint(0, 256, (3, 1, 32, 128), dtype=torch.uint8)
+    assert torch.allclose(program(image)[0], trained_model(folder)(image), atol=1e-5)

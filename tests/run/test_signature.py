@@ -1,0 +1,82 @@
+import multiprocessing
+import stat
+from pathlib import Path
+
+import pytest
+
+from runner.run.directory import RunDirectory
+from runner.run.signature import is_ours, sign, text_signature
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "runner"
+
+
+def signed(path: Path, text: str) -> RunDirectory:
+    directory = RunDirectory(path)
+    sign(directory, text)
+    path.mkdir(exist_ok=True)
+    directory.config.write_text(text)
+    return directory
+
+
+def test_a_signed_config_is_ours_until_it_is_changed(state: Path, tmp_path: Path) -> None:
+    directory = signed(tmp_path / "run", "seed: 0\n")
+    assert is_ours(directory)
+    directory.config.write_text("seed: 1\n")
+    assert not is_ours(directory)
+
+
+def test_the_key_of_another_user_is_none(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = signed(tmp_path / "run", "seed: 0\n")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    assert not is_ours(directory)
+    sign(directory, "seed: 0\n")
+    assert is_ours(directory)
+
+
+def test_a_kill_between_signature_and_config_harms_nothing(state: Path, tmp_path: Path) -> None:
+    directory = signed(tmp_path / "run", "seed: 0\n")
+    sign(directory, "seed: 1\n")
+    assert is_ours(directory), "the old config is still there"
+    sign(directory, "seed: 2\n")
+    assert is_ours(directory)
+    directory.config.write_text("seed: 2\n")
+    assert is_ours(directory)
+    directory.config.write_text("seed: 1\n")
+    assert not is_ours(directory)
+
+
+def test_the_key_is_for_its_user_alone(state: Path) -> None:
+    text_signature("x")
+    assert stat.S_IMODE((state / "key").stat().st_mode) == 0o600
+    assert len((state / "key").read_bytes()) == 32
+    assert [path.name for path in state.iterdir()] == ["key"]
+
+
+def test_processes_that_start_at_once_have_one_key(state: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        found = pool.map(text_signature, ["x"] * 32, chunksize=1)
+    assert len(set(found)) == 1 and found[0] is not None
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", "/dev/null/state"])
+def test_without_a_home_nothing_fails(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", place)
+    directory = signed(tmp_path / "run", "seed: 0\n")
+    assert not is_ours(directory)
+    assert not directory.signature.exists()
+    assert text_signature("x") is None
+
+
+def test_a_damaged_key_signs_nothing(state: Path, tmp_path: Path) -> None:
+    state.mkdir(parents=True)
+    (state / "key").write_bytes(b"")
+    assert not is_ours(signed(tmp_path / "run", "seed: 0\n"))
+    assert (state / "key").stat().st_size == 0
