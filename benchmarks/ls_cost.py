@@ -98,7 +98,9 @@ def write_run(run: RunDirectory, number: int, config: str) -> None:
     lr = f"  lr: {1e-5 * (1 + number % 97)}\n"
     run.config.write_text(config.replace("  lr: 0.003\n", lr), encoding="utf-8")
     code = {"commit": "a" * 40, "diff": "+ a line\n" * 200}
-    provenance = first_provenance(name="plate_ocr", id=f"{number:06d}", code=code)
+    provenance = first_provenance(
+        name="plate_ocr", id=f"{number:06d}", facts={"code": code, "versions": {}}
+    )
     overrides = ["+experiment=plate_ocr", f"seed={number}"]
     command = ["python", "-m", "runner", *overrides]
     provenance["jobs"] = [job_entry(command=command, overrides=overrides)]

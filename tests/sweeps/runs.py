@@ -36,7 +36,8 @@ def make_run(
     """Make the directory of a run that stands as `status` says, with these evaluations."""
     run, config = RunDirectory(path), dict(config or config_of())
     write_text_atomically(run.config, to_yaml(config))
-    provenance = first_provenance(name=config["name"], id=path.name, code=code or CODE)
+    facts = {"code": code or CODE, "versions": {"torch": "2.0"}}
+    provenance = first_provenance(name=config["name"], id=path.name, facts=facts)
     job = {**job_entry(command=[], overrides=list(overrides)), "time": began}
     write_provenance(run.provenance, {**provenance, "jobs": [job]})
     write_status(run.status, status or done(0.5))

@@ -278,7 +278,7 @@ def _methods(differences: Sequence[Difference], num_shown: int) -> list[str]:
         )
     if len(differences) > num_shown:
         texts.append(f"{num_shown} of {len(differences)} differences are shown, the surest first.")
-    fewest = min(min(each.counts) for each in differences)
+    fewest = min((min(each.counts) for each in differences if each.p is not None), default=FEW)
     if fewest < FEW:
         texts.append(
             f"Groups of {fewest} are small: the test then rests on values that scatter normally, "
