@@ -28,6 +28,7 @@ def test_the_files_of_the_final_model_read_as_the_run_does(plate_run, exported, 
         "model.safetensors",
         "preprocessor",
         "calibration.json",
+        "signature",
     }
     shutil.copytree(exported, moved := exported.with_name("moved"))
     shutil.rmtree(exported)
