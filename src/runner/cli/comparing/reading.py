@@ -11,8 +11,9 @@ from runner.errors import RunError, RunnerError
 from runner.reports.comparison import ComparedRun
 from runner.run.directory import RunDirectory
 from runner.run.journal import read_journal
+from runner.run.latest import latest_status
 from runner.run.provenance import code_of_last_job, read_provenance
-from runner.run.status import Status, read_status
+from runner.run.status import Status
 from runner.sweeps.directory import SweepDirectory, is_sweep
 from runner.sweeps.ledger import read_ledger
 from runner.sweeps.places import places_in
@@ -60,7 +61,7 @@ def _read(directory: RunDirectory, origin: str, overrides: Sequence[str] | None)
     provenance = read_provenance(directory.provenance)
     config = read_config(directory.config) or {}
     trainer = config.get("trainer") or {}
-    status = read_status(directory) or Status(state="queued")
+    status = latest_status(directory) or Status(state="queued")
     jobs = provenance["jobs"]
     return ComparedRun(
         name=provenance["name"],
