@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runner.run.directory import RunDirectory
 from runner.run.status import Status
 from runner.sweeps.slurm.book import JobBook
 from tests.commands.command import call
@@ -212,3 +213,13 @@ def test_slurm_is_asked_once_for_all(folder: Path, monkeypatch: pytest.MonkeyPat
     assert names(listed(folder, "--where", "optimizer.lr=0.5", "--sort", "name")) == [
         *("first", "second")
     ]
+
+
+def test_a_damaged_run_hides_no_other(folder: Path) -> None:
+    damaged = RunDirectory(folder / "outputs" / "plates" / "gone").provenance
+    content = json.loads(damaged.read_text())
+    damaged.write_text(json.dumps({**content, "jobs": [{}]}))
+    shown = call("ls", cwd=folder)
+    assert shown.returncode == 0, shown.stderr
+    assert "outputs/plates/gone cannot be read: " in shown.stdout
+    assert "job 1 has no time" in shown.stdout and "outputs/plates/old" in shown.stdout

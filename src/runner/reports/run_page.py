@@ -78,7 +78,7 @@ def _head(facts: RunFacts) -> list[tuple[str, str]]:
         head.append(("Started", moment(facts.started)))
     if facts.last_row is not None:
         head.append(("Ended" if facts.is_over else "Last value", moment(facts.last_row)))
-    if hosts := list(dict.fromkeys(job.host for job in facts.jobs)):
+    if hosts := list(dict.fromkeys(job.host for job in facts.jobs if job.host)):
         head.append(("On", ", ".join(hosts)))
     head.append(("Code", "; ".join(facts.code.states) or "in no git repository"))
     return head

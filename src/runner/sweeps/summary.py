@@ -15,8 +15,8 @@ from typing import Any
 
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
-from runner.run.lease import is_held
 from runner.run.latest import latest_status
+from runner.run.lease import is_held
 from runner.run.status import Status
 from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.ledger import read_ledger
