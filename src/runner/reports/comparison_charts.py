@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from runner.reports.charts import FAINT, Chart, Line, spans_decades, thinned
+from runner.reports.charts import FAINT, Chart, Line, sharing_steps, spans_decades, thinned
 from runner.reports.comparison import Side, metrics_of
 from runner.reports.page import Block, Charts, Paragraph
 from runner.reports.run_charts import TONES
@@ -17,7 +17,7 @@ def curves(sides: Sequence[Side]) -> list[Block]:
     if not charts:
         return []
     text = "Each metric of all runs; runs of one side have its colour."
-    return [Paragraph(text=text), Charts(charts=charts, most=_MOST_CHARTS)]
+    return [Paragraph(text=text), Charts(charts=sharing_steps(charts), most=_MOST_CHARTS)]
 
 
 def _chart(metric: str, sides: Sequence[Side]) -> Chart | None:
