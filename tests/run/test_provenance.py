@@ -83,7 +83,7 @@ def test_code_outside_any_repository_is_no_change_by_itself() -> None:
         ({"jobs": {"a": 1}}, "jobs is no list"),
         ({"jobs": ["a"]}, "jobs is no list"),
         ({"jobs": [{"time": float("nan")}]}, "job 1 has no time"),
-        ({"jobs": [{"time": 1.0, "command": [], "overrides": "lr=1"}]}, "overrides of job 1"),
+        ({"jobs": [{"time": 1.0, "overrides": "lr=1"}]}, "overrides of job 1"),
         ({"jobs": [{"time": 1.0, "command": [1]}]}, "command of job 1"),
         ({"code": {}}, "code is no commit"),
         ({"code": {"commit": 1, "diff": ""}}, "code is no commit"),

@@ -22,8 +22,8 @@ def latest_status(directory: RunDirectory) -> Status | None:
     if status is None or status.state != "lost":
         return status
     rows = rows_since(directory.journal, status.step)
-    steps = [row.step for row in rows] + _checkpoints(directory)
-    status = replace(status, step=max([status.step, *steps]))
+    steps = [row.step for row in rows]
+    status = replace(status, step=max(status.step, directory.saved_step, *steps))
     judge = _Judge.of(directory)
     for step, value in judge.scores(rows):
         status = judge.taken(status, step, value)
@@ -87,9 +87,3 @@ def _section(directory: RunDirectory, name: str) -> Mapping[str, Any]:
         return ConfigValues(directory.config).section(name)
     except (RunError, OSError, ValueError):  # a damaged config: its run is told nevertheless
         return {}
-
-
-def _checkpoints(directory: RunDirectory) -> list[int]:
-    found = directory.checkpoints.glob("step_*/manifest.json")
-    numbers = (manifest.parent.name.removeprefix("step_") for manifest in found)
-    return [int(number) for number in numbers if number.isdecimal()]

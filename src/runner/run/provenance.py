@@ -148,7 +148,7 @@ def _damage(provenance: Mapping[str, Any]) -> str | None:
         if not isinstance(began, int | float) or not math.isfinite(began):
             return f"job {number} has no time"
         for key in ("command", "overrides"):
-            words = job.get(key)
+            words = job.get(key, [])
             if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
                 return f"{key} of job {number} is no list of words"
     codes = [each["code"] for each in (provenance, *jobs) if "code" in each]

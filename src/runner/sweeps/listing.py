@@ -69,7 +69,7 @@ class ListedRun:
         """What tells it from others: as a sweep set it, or as it was typed."""
         if self.row.label:
             return self.row.label.split(" ")
-        return self._jobs[0]["overrides"] if self._jobs else []
+        return self._jobs[0].get("overrides", []) if self._jobs else []
 
     @cached_property
     def _jobs(self) -> Sequence[Mapping[str, Any]]:

@@ -192,7 +192,7 @@ def test_a_job_that_cannot_come_back_fails(task: Task) -> None:
 def test_a_job_whose_starts_gain_no_step_is_given_up(task: Task) -> None:
     task.stands("preempted", step=10)
     jobs = [
-        {"slurm_job": "7", "slurm_restart": restart, "from_step": step}
+        {"time": 1.0, "slurm_job": "7", "slurm_restart": restart, "from_step": step}
         for restart, step in enumerate((0, 10, 10))
     ]
     task.run.provenance.write_text(json.dumps({"format_version": 1, "jobs": jobs}))
@@ -206,7 +206,7 @@ def test_a_job_whose_starts_gain_no_step_is_given_up(task: Task) -> None:
 
 
 def test_a_start_that_crashed_behind_a_new_checkpoint_has_gained(task: Task) -> None:
-    jobs = [{"slurm_job": "7", "slurm_restart": 1, "from_step": 0}]
+    jobs = [{"time": 1.0, "slurm_job": "7", "slurm_restart": 1, "from_step": 0}]
     task.run.provenance.parent.mkdir(parents=True, exist_ok=True)
     task.run.provenance.write_text(json.dumps({"format_version": 1, "jobs": jobs}))
     task.has_ended(0)  # stopped before it began

@@ -83,14 +83,16 @@ def _read(directory: RunDirectory, origin: str, overrides: Sequence[str] | None)
     config = read_config(directory.config) or {}
     trainer = config.get("trainer") or {}
     status = latest_status(directory) or Status(state="queued")
-    jobs = provenance["jobs"]
+    typed = provenance["jobs"][0].get("overrides", []) if provenance["jobs"] else []
     return ComparedRun(
         name=provenance["name"],
         path=shown_path(directory.path),
         state=status.state,
         step=status.step,
         config=leaves(config),
-        overrides=(jobs[0]["overrides"] if jobs else []) if overrides is None else overrides,
+        overrides=(jobs[0].get("overrides", []) if jobs else [])
+        if overrides is None
+        else overrides,
         code=code_of_last_job(provenance),
         surroundings=_surroundings(provenance),
         metric=str(trainer.get("best_metric") or "evaluation.loss"),

@@ -56,7 +56,7 @@ def facts_of(directory: RunDirectory) -> RunFacts:
         state=row.state,
         step=row.step,
         planned_steps=row.planned_steps,
-        command=shlex.join(jobs[0]["command"]) if jobs else "",
+        command=shlex.join(jobs[0].get("command", [])) if jobs else "",
         metric=metric,
         mode=str(trainer.get("best_mode", "min")),
         score=row.score,
@@ -163,7 +163,7 @@ def _initial_weights(directory: RunDirectory) -> list[tuple[str, str]]:
 
 def _given(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return what was given on the command line, to the first job and to later ones."""
-    return list(dict.fromkeys(word for job in jobs for word in job["overrides"]))
+    return list(dict.fromkeys(word for job in jobs for word in job.get("overrides", [])))
 
 
 def _reliability(directory: RunDirectory) -> ReliabilityReport | None:

@@ -28,7 +28,7 @@ def jobs_of(
             started=job["time"],
             from_step=job.get("from_step"),
             end=end,
-            overrides=job["overrides"],
+            overrides=job.get("overrides", []),
             slurm_job=job.get("slurm_job"),
         )
         for number, (job, end) in enumerate(zip(jobs, ends, strict=True), start=1)
