@@ -20,6 +20,7 @@ from tests.security.strangers import from_elsewhere, own_run
 
 MLFLOW = "runner.trackers.mlflow.tracker.MLflowTracker"
 CALLBACKS = "runner.training.callbacks"
+ACCELERATE = "runner.trackers.accelerate.tracker.AccelerateTracker"
 STORE = "sqlite:///outputs/mlflow.db"
 
 
@@ -72,7 +73,7 @@ def partial(target: str) -> dict[str, Any]:
             "os.system (callbacks.x.on_epoch_end._target_)",
         ),
         (
-            {"trackers": {"x": {"_target_": "runner.trackers.accelerate.tracker.AccelerateTracker"}}},
+            {"trackers": {"x": {"_target_": ACCELERATE}}},
             "AccelerateTracker (trackers.x._target_)",
         ),
         ({"trackers": {"m": {"_target_": MLFLOW, "tracking_uri": "http://host"}}}, "tracking_uri"),
