@@ -86,9 +86,10 @@ def test_signatures_of_other_machines_stay_while_the_config_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, homes = tmp_path / "run", [str(tmp_path / f"home_{number}") for number in range(3)]
+    directory = RunDirectory(path)
     for home in homes:
         monkeypatch.setenv("XDG_STATE_HOME", home)
-        directory = signed(path, "seed: 0\n")
+        signed(path, "seed: 0\n")
     for home in homes:
         monkeypatch.setenv("XDG_STATE_HOME", home)
         assert is_ours(directory), home
@@ -101,9 +102,10 @@ def test_signatures_of_other_machines_stay_while_the_config_is_the_same(
 def test_a_signature_does_not_grow_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    directory = RunDirectory(tmp_path / "run")
     for number in range(20):
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / f"home_{number}"))
-        directory = signed(tmp_path / "run", "seed: 0\n")
+        signed(directory.path, "seed: 0\n")
     assert is_ours(directory)
     assert len(directory.signature.read_text().splitlines()) == 16
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.config.evaluating import apply_evaluation_overrides
 from runner.config.frozen import from_frozen, with_layout
 from runner.config.secrets import redacted, secrets_here, secrets_in
 from runner.errors import ConfigError
@@ -82,3 +83,9 @@ def test_a_trainer_takes_none_either() -> None:
     options = read_settings({"hardware": {"slurm": slurm}}).options
     with pytest.raises(ConfigError, match=r"hardware\.slurm\.sbatch\.comment: a password"):
         check_options(options)
+
+
+def test_what_an_evaluation_changes_is_looked_at() -> None:
+    cfg = from_frozen({"data": {"_target_": "x.y"}, "model": {"_target_": "x.z"}})
+    with pytest.raises(ConfigError, match=r"data\.api_key: a secret stands in the config"):
+        apply_evaluation_overrides(cfg, ["+data.api_key=hunter22"])

@@ -191,3 +191,13 @@ def test_only_what_the_package_defines() -> None:
 class Mine:
     def __init__(self) -> None:
         raise ArithmeticError("built")
+
+
+def test_that_a_run_is_not_signed_is_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null/state")
+    directory = RunDirectory(own_run(tmp_path))
+    said = directory.log_of_rank(0).read_text()
+    assert said.count("not signed as this user's own") == 1 and "/dev/null/state" in said
+    assert call("resume", str(directory.path), "trainer.max_steps=3", cwd=tmp_path).returncode == 0
