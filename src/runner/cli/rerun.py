@@ -53,8 +53,14 @@ def code_of_then(
         )
     origin = _repository_with(code["commit"], source, repository)
     copy = folder / "code"
-    edited = tuple(source.get("edited_submodules", ()))
-    notes = copy_code(origin, copy, code=code, edited=edited)
+    notes = copy_code(
+        origin,
+        copy,
+        code=code,
+        edited=source.get("edited_submodules", ()),
+        redacted=source.get("redacted", ()),
+    )
+    notes += _note_of_missing(source)
     notes += _note_of_runner(source)
     here = copy / source.get("folder", "")
     here.mkdir(parents=True, exist_ok=True)
@@ -155,6 +161,20 @@ def _repository_with(commit: str, source: Mapping[str, Any], given: Path | None)
         f"commit {commit[:12]} is not in a repository at {told}: name one that has it with "
         f"--repository PATH{remote}"
     )
+
+
+def _note_of_missing(source: Mapping[str, Any]) -> list[str]:
+    """Return what to say of code that git did not know, and that was not kept either."""
+    left_out = source.get("left_out", {})
+    missing = [name for name, facts in left_out.items() if _is_code(facts)]
+    if not missing:
+        return []
+    told = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
+    return [f"code that was in no commit is not in run.json (large, many, or a secret): {told}"]
+
+
+def _is_code(facts: object) -> bool:
+    return isinstance(facts, Mapping) and "code" in facts
 
 
 def _note_of_runner(source: Mapping[str, Any]) -> list[str]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runner.files import sha256_of
 from runner.run.machine import is_told
-from runner.run.repository import sha256_of
 
 _PLACES = ("host", "executable", "system")  # of a machine: told by themselves they change nothing
 # These say where things are, or how ranks talk, and belong to the machine of now.
