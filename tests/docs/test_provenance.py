@@ -62,7 +62,7 @@ def test_the_commands_do_what_the_page_says(world: Path, monkeypatch: pytest.Mon
 
 
 def test_a_moved_run_finds_its_checkpoints_when_it_is_told_where(world: Path) -> None:
-    (command,) = (command for command in COMMANDS if command[0] == "resume")
+    (command,) = (command for command in COMMANDS if "checkpoint.dir=FOLDER" in command)
     lost = call("resume", "RUN_DIR", "trainer.max_steps=41", cwd=world)
     assert lost.returncode == 1
     assert "give checkpoint.dir=FOLDER if digits_" in lost.stderr
