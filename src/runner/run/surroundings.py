@@ -12,15 +12,8 @@ _PLACES = ("host", "executable", "system")  # of a machine: told by themselves t
 # These say where things are, or how ranks talk, and belong to the machine of now.
 _ENDS_OF_PLACES = ("_DIR", "_PATH", "_HOME", "_CACHE", "_FILE")
 _OF_PLACES = (
-    "RUNNER_",
-    "HF_",
-    "TRANSFORMERS_",
-    "CUDA_VISIBLE",
-    "CUDA_HOME",
-    "NCCL_",
-    "GLOO_",
-    "TORCHELASTIC_",
-    "TORCH_CPP_LOG",
+    *("RUNNER_", "HF_", "TRANSFORMERS_", "CUDA_VISIBLE", "CUDA_HOME", "NCCL_", "GLOO_"),
+    *("TORCHELASTIC_", "TORCH_CPP_LOG"),
 )
 
 
