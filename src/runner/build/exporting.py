@@ -15,14 +15,13 @@ from runner.build.model_card import model_card
 from runner.build.trained import extras, trained_step
 from runner.build.trained_weights import load_trained_weights, read_trained_weights
 from runner.build.trusted import trusted_config
-from runner.checkpoint.manifest import sha256_of
 from runner.checkpoint.weights import save_weights, weight_files
 from runner.config.instantiate import instantiate
 from runner.config.options import HardwareOptions
 from runner.config.run_config import RunConfig
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError, RunnerError
-from runner.files import sync_directory
+from runner.files import sha256_of, sync_directory
 from runner.inference import onnx_model, traced
 from runner.inference.call import StandIn, watch
 from runner.inference.export_check import Checked, Original, check_exported

@@ -23,7 +23,9 @@ _KEY = re.compile(  # of a config: pad_token and the like are none
     r"credentials?)|token|(api|access|auth|hf|bearer|login|refresh)_token",
     re.IGNORECASE,
 )
-_IN_ADDRESS = re.compile(r"(?P<scheme>\w+://)(?P<user>[^/\s:@\"']*):(?!\$\{)(?P<word>[^/\s@\"']+)@")
+_IN_ADDRESS = re.compile(
+    r"(?P<scheme>(?<!\w)\w+://)(?P<user>[^/\s:@\"']*):(?!\$\{)(?P<word>[^/\s@\"']+)@"
+)
 _LOGIN = re.compile(r"(https?://)[^/\s:@\"'$]{16,}@")  # a token in place of a name, as git takes it
 _STARS = "***"
 # A value that is made of letters alone, or of digits, may be part of another word or number.

@@ -34,7 +34,7 @@ from runner.run.status import read_raw_status
 from runner.runtime.garbage import old_objects_left_alone
 from runner.runtime.ranks import Ranks, joined, tells_of_another_rank
 from runner.runtime.seeds import mix, seed_everything
-from runner.runtime.signals import StopRequests
+from runner.runtime.signals import StopRequests, step_to_stop_after
 from runner.runtime.watchdog import Watchdog, patience_seconds
 from runner.sweeps.directory import sweep_around
 from runner.trackers.tags import run_tags
@@ -65,7 +65,7 @@ def fit(job: Job) -> Result:
     """Do `job` and return its result; Interrupted when it was asked to stop and has saved."""
     started: list[Tracker] = []
     with (
-        StopRequests() as stop,
+        StopRequests(after_step=step_to_stop_after()) as stop,
         own_logging(),
         logging_to_console() if job.place.is_main else nullcontext(),
         ExitStack() as log_file,
@@ -97,7 +97,8 @@ def fit(job: Job) -> Result:
                     result.best_step,
                 )
         except Interrupted:
-            _log.info("stopped; to go on: python -m runner resume %s", job.directory.path)
+            if stop.after_step is None:  # else that was all that was asked for
+                _log.info("stopped; to go on: python -m runner resume %s", job.directory.path)
             stop.forward()
             raise
         except Exception as error:
