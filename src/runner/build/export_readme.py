@@ -1,11 +1,11 @@
 """The page in an exported folder: what the model is, and how to use it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from runner.files import write_text_atomically
 from runner.run.model_card import ModelCard
 
+README = "README.md"
 _FILES = {
     "model.json": "what the model is, in short, for programs",
     "config.yaml": "the whole config with which it was trained",
@@ -17,12 +17,12 @@ _FILES = {
 }
 
 
-def write_readme(folder: Path, card: ModelCard, told: Sequence[str]) -> None:
-    """Write README.md about the model in `folder`; `told` says how its programs were checked."""
+def write_readme(folder: Path, card: ModelCard) -> None:
+    """Write README.md about the model in `folder`."""
     parts = [_head(card), _files(folder), _use(card, folder)]
-    if told:
-        parts.append("## Checked\n\n" + "\n".join(f"- {line}" for line in told) + "\n")
-    write_text_atomically(folder / "README.md", "\n".join(parts))
+    if told := [f"- {name}: {line}" for name, line in card.programs.items() if line]:
+        parts.append("## Checked\n\n" + "\n".join(told) + "\n")
+    write_text_atomically(folder / README, "\n".join(parts))
 
 
 def _head(card: ModelCard) -> str:

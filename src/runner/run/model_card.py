@@ -30,6 +30,7 @@ class ModelCard:
     input: str  # "picture", which its preprocessor makes an input of, or "batch"
     predicts: str  # "text", "label", "value", ...
     versions: dict[str, str] = field(default_factory=dict)  # with which it was trained
+    programs: dict[str, str] = field(default_factory=dict)  # file -> how it was compared
     format_version: int = FORMAT_VERSION
 
 
