@@ -28,7 +28,7 @@ from runner.build.inference import calibration_of
 from runner.build.loaders import build_evaluation_loader
 from runner.build.trained import trained_step
 from runner.build.trained_weights import load_trained_weights
-from runner.build.trusted import trusted_config
+from runner.build.used_run import config_to_use, run_to_use
 from runner.checkpoint.manifest import step_path
 from runner.config.instantiate import instantiate
 from runner.config.run_config import RunConfig
@@ -81,7 +81,8 @@ def evaluate_run(asked: Asked) -> Evaluated:
     """
     if asked.name is not None:
         check_name(asked.name)
-    config = trusted_config(RunDirectory(asked.path), overrides=asked.overrides, trust=asked.trust)
+    directory = run_to_use(asked.path)
+    config = config_to_use(directory, overrides=asked.overrides, trust=asked.trust)
     device = _device(asked, config)
     options = apply_debug(config.options)
     make_deterministic(options.trainer.deterministic)

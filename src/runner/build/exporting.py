@@ -15,7 +15,7 @@ from runner.build.export_target import carry_evaluations, carry_over, check_targ
 from runner.build.model_card import model_card
 from runner.build.trained import extras, trained_step
 from runner.build.trained_weights import load_trained_weights, read_trained_weights
-from runner.build.trusted import trusted_config
+from runner.build.used_run import config_to_use, run_to_use
 from runner.checkpoint.manifest import sha256_of
 from runner.checkpoint.weights import save_weights, weight_files
 from runner.config.instantiate import instantiate
@@ -67,7 +67,7 @@ def export_model(
     another model, or other files in its folder, it takes `force`; what is no model is never
     replaced. Raises RunnerError, and then nothing is written.
     """
-    source = RunDirectory(path)
+    source = run_to_use(path)
     chosen = trained_step(source, step)
     target = RunDirectory((to or source.export).resolve())
     try:
@@ -127,7 +127,7 @@ def _write_programs(
 ) -> None:
     """Make each program; one that cannot be made is a problem, and harms nothing else."""
     try:
-        config = trusted_config(source, trust=trust)
+        config = config_to_use(source, trust=trust)
         original, examples = _original(source, config, step)
         call, _ = watch(original.model, original.task, original.batches[0], autocast=nullcontext)
         program = trace(original.model, call)

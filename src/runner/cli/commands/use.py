@@ -81,7 +81,7 @@ def evaluate(
     "--engine",
     default="torch",
     type=click.Choice(["torch", "onnx"]),
-    help="What computes; onnx: the model.onnx of an exported model.",
+    help="What computes; onnx: the model.onnx of an exported model, or of RUN_DIR/export.",
 )
 @click.pass_obj
 def predict(
