@@ -1,5 +1,6 @@
 import shutil
 
+import onnxruntime
 import pytest
 import torch
 
@@ -95,7 +96,7 @@ def test_an_export_that_fails_leaves_what_was_there(plate_run, tmp_path, monkeyp
 def test_a_program_that_cannot_be_made_is_told_and_the_rest_is_there(
     plate_run, tmp_path, monkeypatch
 ):
-    def no_form(*_):
+    def no_form(*_, **__):
         raise RunError("there is no form for it")
 
     monkeypatch.setattr(exporting, "trace", no_form)
@@ -163,3 +164,37 @@ def test_the_onnx_model_reads_as_the_original(own_plate_run, pictures):
     program = torch.export.load(folder / TORCH_EXPORT).module()
     image = torch.randint(0, 256, (3, 1, 32, 128), dtype=torch.uint8)
     assert torch.allclose(program(image)[0], trained_model(folder)(image), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_onnx_model_is_used_without_runner(own_plate_run, tmp_path):
+    folder = export_model(own_plate_run, to=tmp_path / "plates_onnx", programs=(ONNX,)).folder
+    session = onnxruntime.InferenceSession(str(folder / ONNX))
+    (given,), (output,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.shape, given.type) == (
+        "image",
+        ["batch", 1, 32, 128],
+        "tensor(uint8)",
+    )
+    assert output.shape[:2] == [32, "batch"]
+    facts = session.get_modelmeta().custom_metadata_map
+    network = read_model_card(folder / "model.json").network
+    task = load_reader(folder).task
+    assert facts["alphabet"] == network["alphabet"] == task.alphabet
+    assert (facts["blank"], network["blank"]) == ("0", 0)
+    assert (network["height"], network["width"]) == (32, 128)
+    assert network["inputs"] == {"image": {"type": "uint8", "shape": ["batch", 1, 32, 128]}}
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert "## Without runner" in page and task.alphabet in page
+
+
+def test_the_page_names_code_that_is_needed(own_plate_run, tmp_path):
+    config = RunDirectory(own_plate_run).config
+    text = config.read_text(encoding="utf-8").replace("runner.tasks.ctc.CTC", "mine.tasks.Reads")
+    config.write_text(text, encoding="utf-8")
+    folder = export_model(own_plate_run, to=tmp_path / "model").folder
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert "predicts what its task mine.tasks.Reads does" in page
+    assert "needs the code of mine: " in page and "trust=mine" in page
+    for name in files_in(folder):
+        assert f"| `{name}` | " in page or name == "README.md"

@@ -52,7 +52,7 @@ def carry_over(old: RunDirectory, new: RunDirectory, card: ModelCard) -> ModelCa
             for file in (name, name + _LARGE):
                 if (old.path / file).is_file():
                     _link(old.path / file, new.path / file)
-    return replace(card, programs=programs)
+    return replace(card, programs=programs, network=card.network or there.network)
 
 
 def carry_evaluations(old: RunDirectory, new: RunDirectory) -> None:

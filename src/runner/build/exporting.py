@@ -13,6 +13,7 @@ from runner.build.examples import Examples, example_batches
 from runner.build.export_readme import write_readme
 from runner.build.export_target import carry_evaluations, carry_over, check_target
 from runner.build.model_card import model_card
+from runner.build.network import describe_network, reads_pictures
 from runner.build.trained import extras, trained_step
 from runner.build.trained_weights import load_trained_weights, read_trained_weights
 from runner.build.used_run import config_to_use, run_to_use
@@ -106,7 +107,7 @@ def _write_model(source: RunDirectory, step: int, target: RunDirectory) -> Model
     tied = save_weights(read_trained_weights(source, step), target.path)
     files = weight_files(target.path)
     checksums = {file.name: sha256_of(file) for file in files}
-    card = replace(_card(source, step), weights=checksums, tied=tied, programs={})
+    card = replace(_card(source, step), weights=checksums, tied=tied, programs={}, network={})
     shutil.copyfile(source.config, target.config)
     for extra in extras(source):
         if extra.is_dir():
@@ -130,7 +131,11 @@ def _write_programs(
         config = config_to_use(source, trust=trust)
         original, examples = _original(source, config, step)
         call, _ = watch(original.model, original.task, original.batches[0], autocast=nullcontext)
-        program = trace(original.model, call)
+        program = trace(original.model, call, only_batch=reads_pictures(config))
+        network = describe_network(
+            config, original.task, call, program.output_names, any_batch=program.takes_any_batch
+        )
+        program = replace(program, facts=network)
     except RunnerError as error:
         exported.problems.extend(f"no {name}: {error}" for name in programs)
         return
@@ -143,7 +148,8 @@ def _write_programs(
             continue
         told = _described(checked, program, examples, config)
         exported.told.append(f"{name}: {told}")
-        exported.card = replace(exported.card, programs={**exported.card.programs, name: told})
+        made = {**exported.card.programs, name: told}
+        exported.card = replace(exported.card, programs=made, network=network)
 
 
 def _original(source: RunDirectory, config: RunConfig, step: int) -> tuple[Original, Examples]:
