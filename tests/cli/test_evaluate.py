@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import Run
 from runner.build import evaluating
 from runner.build.evaluating import Asked, evaluate_run
 from runner.checkpoint.store import CheckpointStore
@@ -275,3 +276,9 @@ def test_a_server_that_is_down_is_waited_for_10_seconds_at_most() -> None:
     (hurried,) = _Hurried(None).mlflow({"mlflow": tracker}).values()
     assert hurried.finish_timeout_seconds == 10.0 and tracker.finish_timeout_seconds == 60.0
     assert tracker.within(90.0).finish_timeout_seconds == 60.0
+
+
+def test_in_python_results_that_cannot_be_kept_are_a_warning(run: Path) -> None:
+    (run / "evaluations").touch()
+    with pytest.warns(UserWarning, match="the results are not kept: .* cannot be written"):
+        assert Run(run).evaluate().values["loss"] > 0

@@ -40,7 +40,8 @@ def _head(card: ModelCard, folder: Path) -> str:
     return (
         f"# {card.run['name']}\n\n"
         f"Takes a {card.input}, predicts {_predicted(card, folder)}. {_foreign_code(folder)}"
-        f"The weights of step {card.step} of run {card.run['id']}{score}.\n\nTrained with {versions or 'versions that are not known'}.\n"
+        f"The weights of step {card.step} of run {card.run['id']}{score}.\n\n"
+        f"Trained with {versions or 'versions that are not known'}.\n"
     )
 
 
