@@ -16,6 +16,7 @@ from tests.trained import SMALL, pictures, plate_run
 __all__ = ["pictures", "plate_run"]  # fixtures
 
 PAGE = (Path(__file__).parents[2] / "docs" / "using.md").read_text(encoding="utf-8")
+PAGE = PAGE[PAGE.index("## In Python") :]  # what comes before: test_using_evaluate.py
 CODE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [
     shlex.split(line.partition(" #")[0])[3:]

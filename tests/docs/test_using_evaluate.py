@@ -17,6 +17,7 @@ from runner.run.evaluations import read_evaluations
 from tests.commands.command import call, only_run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "using.md").read_text(encoding="utf-8")
+PAGE = PAGE[: PAGE.index("## In Python")]  # the rest: test_using.py
 COMMANDS = [
     line.partition(" #")[0].strip()
     for block in re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
