@@ -8,6 +8,7 @@ A job of a sweep that delivers for it does neither: it leaves a handover in its 
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,12 @@ class MLflowTracker:
             register_as=self._register_as,
             finish_timeout_seconds=self._finish_timeout_seconds,
         )
+
+    def within(self, seconds: float) -> "MLflowTracker":
+        """Return the same one, whose end waits at most so long."""
+        hurried = copy(self)
+        hurried._finish_timeout_seconds = min(seconds, self._finish_timeout_seconds)
+        return hurried
 
     def place(self, run: TrackedRun) -> str:
         """Return where it shows `run`: see LateTracker."""
