@@ -20,6 +20,7 @@ COMMANDS = [
     for block in re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
 ]
+OF_STRANGERS = [command for command in COMMANDS if "trust=true" in command]
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_the_commands_do_what_the_page_says(world: Path, monkeypatch: pytest.Mon
         shutil.copy(world / "RUN_DIR/metrics.jsonl", arguments[0].journal)  # type: ignore[attr-defined]
 
     monkeypatch.setattr(reproduce, "train_again", train)
-    again = [command for command in COMMANDS if command[0] == "reproduce"]
+    again = [command for command in COMMANDS if command[0] == "reproduce" and command not in OF_STRANGERS]
     assert len(again) == 4
     for command in again:
         words = [word.replace("REPOSITORY", str(world)) for word in command]
@@ -62,7 +63,7 @@ def test_the_commands_do_what_the_page_says(world: Path, monkeypatch: pytest.Mon
 
 
 def test_a_moved_run_finds_its_checkpoints_when_it_is_told_where(world: Path) -> None:
-    (command,) = (command for command in COMMANDS if command[0] == "resume")
+    (command,) = (each for each in COMMANDS if each[0] == "resume" and each not in OF_STRANGERS)
     lost = call("resume", "RUN_DIR", "trainer.max_steps=41", cwd=world)
     assert lost.returncode == 1
     assert "give checkpoint.dir=FOLDER if digits_" in lost.stderr

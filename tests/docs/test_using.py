@@ -1,4 +1,4 @@
-"""Every command of docs/using.md, on a run that was trained a little."""
+"""The commands of docs/using.md that export, and that use what was, see also test_using_evaluate."""
 
 import contextlib
 import io
@@ -16,11 +16,16 @@ from tests.trained import SMALL, pictures, plate_run
 __all__ = ["pictures", "plate_run"]  # fixtures
 
 PAGE = (Path(__file__).parents[2] / "docs" / "using.md").read_text(encoding="utf-8")
-CODE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+CODE = [
+    code
+    for code in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    if "evaluate(" not in code
+]
 COMMANDS = [
     shlex.split(line.partition(" #")[0])[3:]
     for block in re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
+    if "-m runner" in line and not re.search(r"runner (evaluate|predict) RUN_DIR\b", line)
 ]
 WITH_ONNX = [command for command in COMMANDS if {"--onnx", "onnx"} & set(command)]
 QUICK = [command for command in COMMANDS if command not in WITH_ONNX]
@@ -63,7 +68,7 @@ def test_the_quick_commands_of_the_page_in_their_order(folder: Path) -> None:
         assert is_asked != (folder / "RUN_DIR/export" / file).exists(), file
 
 
-@pytest.mark.parametrize("code", CODE, ids=["load_reader", "Run"])
+@pytest.mark.parametrize("code", CODE)
 def test_the_code_of_the_page_runs(code: str, folder: Path) -> None:
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as said:
         names: dict[str, object] = {}

@@ -21,7 +21,7 @@ COMMANDS = [
     line.partition(" #")[0].strip()
     for block in re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
-    if re.search(r"runner (evaluate|predict) ", line)
+    if re.search(r"runner (evaluate|predict) RUN_DIR\b", line)
 ]
 SMALL = (
     "data.train_size=32",

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from runner.build import assemble
+from runner.build import loaders
 from runner.config.compose import compose
 from runner.config.instantiate import instantiate
 from runner.config.locate import shipped_conf
@@ -207,9 +207,9 @@ def test_memory_is_pinned_for_a_gpu_unless_told_otherwise(
 ) -> None:
     asked: list[bool] = []
     for name in ("train_loader", "evaluation_loader"):
-        monkeypatch.setattr(assemble, name, lambda *_, pin_memory, **__: asked.append(pin_memory))
+        monkeypatch.setattr(loaders, name, lambda *_, pin_memory, **__: asked.append(pin_memory))
     options: Options = read_settings({"data.pin_memory": wanted}).options
-    assemble._loaders(tiny_data(), options, torch.device(kind), ALONE)
+    loaders.build_loaders(tiny_data(), options, torch.device(kind), ALONE)
     assert asked == [wanted and kind == "cuda"] * 3
 
 

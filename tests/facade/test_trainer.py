@@ -14,6 +14,7 @@ from runner.config.written import read_config
 from runner.errors import ConfigError, Interrupted, RunError
 from runner.facade.trainer import Trainer
 from runner.run.directory import RunDirectory
+from runner.run.signature import sign
 from runner.run.status import read_status
 from runner.tasks.classification import Classification
 from tests.training.harness import (
@@ -151,6 +152,7 @@ def test_impossible_combinations_are_refused_as_by_the_command_line(tmp_path: Pa
 def test_the_command_line_cannot_resume_a_run_started_from_python(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / "config.yaml").write_text("name: run\nseed: 0\n")
+    sign(RunDirectory(tmp_path), "name: run\nseed: 0\n")
     with pytest.raises(RunError, match="was started from Python.*Trainer"):
         run_command(["resume", str(tmp_path)])
 

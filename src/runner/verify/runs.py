@@ -17,6 +17,7 @@ from runner.errors import RunError
 from runner.files import write_text_atomically
 from runner.protocols import Stateful
 from runner.run.directory import RunDirectory
+from runner.run.signature import sign
 from runner.run.status import read_status
 from runner.verify.recording import RecordSteps, RecordUpdate, recorded
 from runner.verify.trace import Trace, has_line, read_traces
@@ -131,8 +132,10 @@ class Verification:
                 "checkpoint_step": _cadence(self._steps),
             },
         }
-        path = RunDirectory(self._directory(name)).config
-        write_text_atomically(path, to_yaml(config))
+        directory, text = RunDirectory(self._directory(name)), to_yaml(config)
+        directory.path.mkdir(parents=True, exist_ok=True)
+        sign(directory, text)  # else its own `resume` takes it for a stranger's
+        write_text_atomically(directory.config, text)
 
     def _run(self, name: str, *, kill: bool = False) -> None:
         """Start a job on the directory; wait for its end, or for the moment to kill it."""

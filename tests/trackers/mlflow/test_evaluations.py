@@ -10,6 +10,7 @@ from runner.cli.evaluate import deliver
 from runner.config.trust import Trust
 from runner.run.directory import RunDirectory
 from runner.run.evaluations import Evaluation, commit, new_evaluation
+from runner.run.signature import sign
 from runner.run.status import Status, write_status
 from runner.trackers.mlflow.handover import is_delivered
 from runner.trackers.mlflow.tracker import MLflowTracker
@@ -57,7 +58,9 @@ def run_at(path: Path, uri: str) -> TrackedRun:
         "finish_timeout_seconds": 15.0,
     }
     config = {"name": "plates", "trackers": {"mlflow": node}}
-    run.directory.config.write_text(json.dumps(config), encoding="utf-8")
+    text = json.dumps(config)
+    sign(run.directory, text)
+    run.directory.config.write_text(text, encoding="utf-8")
     facts = {"format_version": 1, "id": "one", "name": "plates", "jobs": [{"time": 1.79e9}]}
     run.directory.provenance.write_text(json.dumps(facts), encoding="utf-8")
     write_status(run.directory.status, Status(state="completed", jobs=1))

@@ -23,8 +23,6 @@ def test_a_job_of_a_sweep_hands_over_what_the_sweep_delivers(tmp_path, monkeypat
     assert handover is not None
     assert (handover.state, handover.order.uri) == ("completed", "http://127.0.0.1:9")
     assert handover.order.parameters["trainer.max_steps"] == "1"
-    assert [path.split("/")[-1] for path in handover.model_files] == [
-        "config.yaml",
-        "model.safetensors",
-    ]
+    names = {path.split("/")[-1] for path in handover.model_files}
+    assert names == {"model.json", "config.yaml", "model.safetensors", "calibration.json", "signature"}
     assert not (directory.logs / "mlflow.log").exists()  # no process of its own
