@@ -51,7 +51,7 @@ def test_the_commands_do_what_the_page_says(world: Path, monkeypatch: pytest.Mon
         shutil.copy(world / "RUN_DIR/metrics.jsonl", arguments[0].journal)  # type: ignore[attr-defined]
 
     monkeypatch.setattr(reproduce, "train_again", train)
-    again = [command for command in COMMANDS if command[0] == "reproduce" and command not in OF_STRANGERS]
+    again = [each for each in COMMANDS if each[0] == "reproduce" and each not in OF_STRANGERS]
     assert len(again) == 4
     for command in again:
         words = [word.replace("REPOSITORY", str(world)) for word in command]

@@ -1,4 +1,4 @@
-"""The commands of docs/using.md that export, and that use what was, see also test_using_evaluate."""
+"""The commands of docs/using.md that export; the others are in test_using_evaluate.py."""
 
 import contextlib
 import io

@@ -64,7 +64,7 @@ def read_evaluation(folder: Path) -> Evaluation:
         version = content.pop("format_version")
         if version > _VERSION:
             raise RunError(f"{path} has format {version}, and this runner knows {_VERSION}")
-        return Evaluation(**content)
+        return _checked(Evaluation(**content))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RunError(f"{path} cannot be read ({error}): delete its folder") from error
 
@@ -130,6 +130,15 @@ def commit(partial: Path, evaluation: Evaluation, *, is_name_given: bool) -> tup
         sync_directory(final.parent)
         return final, True
     raise AssertionError("numbers do not end")
+
+
+def _checked(evaluation: Evaluation) -> Evaluation:
+    """Return it; TypeError for what a file may hold and an evaluation does not."""
+    facts = {"step": evaluation.step, "time": evaluation.time}
+    for name, value in {**facts, **evaluation.values}.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name} is {value!r} and no number")
+    return evaluation
 
 
 def _essence(evaluation: Evaluation) -> str:
