@@ -64,9 +64,9 @@ class Browser:
         return self.run("return document.documentElement.scrollWidth - innerWidth")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def started_browser() -> Iterator[Browser]:
-    """Start Chromium once for all tests of a process."""
+    """Start Chromium once for the tests of a module: other tests count the processes they leave."""
     if CHROMIUM is None or DRIVER is None:
         pytest.skip("needs Debian's chromium and chromium-driver")
     webdriver = pytest.importorskip("selenium.webdriver")

@@ -15,12 +15,12 @@ from tests.commands.command import BARE, call, only_run
 from tests.sweeps.codebase.repositories import make_repository
 
 PAGE = (Path(__file__).parents[2] / "docs" / "provenance.md").read_text(encoding="utf-8")
+PAGE = PAGE[: PAGE.index("## Runs from elsewhere")]  # the rest: test_provenance_of_others.py
 COMMANDS = [
     shlex.split(line.partition(" #")[0].removeprefix("python -m runner "))
     for block in re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
 ]
-OF_STRANGERS = [command for command in COMMANDS if "trust=true" in command]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_the_commands_do_what_the_page_says(world: Path, monkeypatch: pytest.Mon
         shutil.copy(world / "RUN_DIR/metrics.jsonl", arguments[0].journal)  # type: ignore[attr-defined]
 
     monkeypatch.setattr(reproduce, "train_again", train)
-    again = [each for each in COMMANDS if each[0] == "reproduce" and each not in OF_STRANGERS]
+    again = [command for command in COMMANDS if command[0] == "reproduce"]
     assert len(again) == 4
     for command in again:
         words = [word.replace("REPOSITORY", str(world)) for word in command]
@@ -63,7 +63,7 @@ def test_the_commands_do_what_the_page_says(world: Path, monkeypatch: pytest.Mon
 
 
 def test_a_moved_run_finds_its_checkpoints_when_it_is_told_where(world: Path) -> None:
-    (command,) = (each for each in COMMANDS if each[0] == "resume" and each not in OF_STRANGERS)
+    (command,) = (command for command in COMMANDS if command[0] == "resume")
     lost = call("resume", "RUN_DIR", "trainer.max_steps=41", cwd=world)
     assert lost.returncode == 1
     assert "give checkpoint.dir=FOLDER if digits_" in lost.stderr

@@ -82,8 +82,8 @@ def test_the_report_of_a_run_needs_no_other_file(folder: Path) -> None:
     assert made.returncode == 0, made.stderr
     assert made.stdout == "RUN_DIR/report/report.html\n"
     page = (folder / "RUN_DIR/report/report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 1 + 24  # the input, every sample of the table
-    assert "<img src=" in page and 'src="../' not in page
+    assert page.count("data:image/png;base64,") == 24 + 1  # single samples, reliability
+    assert "<svg" in page and 'src="../' not in page
     text = (folder / "RUN_DIR/report/report.md").read_text(encoding="utf-8")
     assert "## Reliability of the confidence on test" in text
     assert "24 predictions with the weights of step" in text

@@ -1,4 +1,4 @@
-"""The commands of docs/using.md that export; the others are in test_using_evaluate.py."""
+"""Every command of docs/using.md, on a run that was trained a little."""
 
 import contextlib
 import io
@@ -16,16 +16,12 @@ from tests.trained import SMALL, pictures, plate_run
 __all__ = ["pictures", "plate_run"]  # fixtures
 
 PAGE = (Path(__file__).parents[2] / "docs" / "using.md").read_text(encoding="utf-8")
-CODE = [
-    code
-    for code in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    if "evaluate(" not in code
-]
+PAGE = PAGE[PAGE.index("## In Python") :]  # what comes before: test_using_evaluate.py
+CODE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [
     shlex.split(line.partition(" #")[0])[3:]
     for block in re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
-    if "-m runner" in line and not re.search(r"runner (evaluate|predict) RUN_DIR\b", line)
 ]
 WITH_ONNX = [command for command in COMMANDS if {"--onnx", "onnx"} & set(command)]
 QUICK = [command for command in COMMANDS if command not in WITH_ONNX]
@@ -68,7 +64,7 @@ def test_the_quick_commands_of_the_page_in_their_order(folder: Path) -> None:
         assert is_asked != (folder / "RUN_DIR/export" / file).exists(), file
 
 
-@pytest.mark.parametrize("code", CODE)
+@pytest.mark.parametrize("code", CODE, ids=["load_reader", "Run"])
 def test_the_code_of_the_page_runs(code: str, folder: Path) -> None:
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as said:
         names: dict[str, object] = {}

@@ -17,11 +17,12 @@ from runner.run.evaluations import read_evaluations
 from tests.commands.command import call, only_run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "using.md").read_text(encoding="utf-8")
+PAGE = PAGE[: PAGE.index("## In Python")]  # the rest: test_using.py
 COMMANDS = [
     line.partition(" #")[0].strip()
     for block in re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
-    if re.search(r"runner (evaluate|predict) RUN_DIR\b", line)
+    if re.search(r"runner (evaluate|predict) ", line)
 ]
 SMALL = (
     "data.train_size=32",

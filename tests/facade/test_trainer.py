@@ -151,8 +151,9 @@ def test_impossible_combinations_are_refused_as_by_the_command_line(tmp_path: Pa
 
 def test_the_command_line_cannot_resume_a_run_started_from_python(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
-    (tmp_path / "config.yaml").write_text("name: run\nseed: 0\n")
-    sign(RunDirectory(tmp_path), "name: run\nseed: 0\n")
+    text = "name: run\nseed: 0\n"
+    sign(RunDirectory(tmp_path), text)
+    (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(RunError, match="was started from Python.*Trainer"):
         run_command(["resume", str(tmp_path)])
 

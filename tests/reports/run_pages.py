@@ -116,7 +116,7 @@ def _provenance(text: str) -> dict[str, Any]:
     return {
         "format_version": 1,
         "id": "abc123",
-        "name": text,
+        "name": text.replace("/", "-"),  # a name with a way elsewhere is refused
         "code": {"commit": COMMIT, "diff": f"{DIFF}\n+{text}"},
         "versions": {"python": "3.11.7", "torch": "2.13.0"},
         "machine": {"host": "node1", "system": f"Linux {text}", "processors": 8},

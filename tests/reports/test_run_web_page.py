@@ -134,7 +134,7 @@ def test_what_a_run_has_written_stays_text(browser: Browser, evil_page: Path) ->
     browser.run("document.querySelectorAll('details').forEach(one => one.open = true)")
     hover_loss(browser)
     assert tip(browser) != ""
-    assert browser.driver.title.startswith("Run </script><img")
+    assert browser.driver.title.startswith("Run <-script><img")
     assert browser.messages() == []
     assert browser.requests() == [evil_page.resolve().as_uri()]
     assert browser.find_all("img:not([src^='data:image/png'])") == []
@@ -142,7 +142,7 @@ def test_what_a_run_has_written_stays_text(browser: Browser, evil_page: Path) ->
         texts = browser.run(
             "return [...document.querySelectorAll(arguments[0])].map(n => n.textContent)", place
         )
-        assert any(EVIL[:20] in text for text in texts), place
+        assert any("<img src=x " in text for text in texts), place
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1200])

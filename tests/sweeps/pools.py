@@ -13,16 +13,9 @@ from runner.sweeps.pool import Ended, Limits, RunOfJob, Whereabouts, Work
 
 
 def own_children(pid: int | None = None) -> list[psutil.Process]:
-    """Return the children of a process, but for those that other tests left.
-
-    These are servers of loaders, and the browser of all tests.
-    """
+    """Return the children of a process, but for the servers that loaders of other tests left."""
     children = psutil.Process(pid).children()
-    return [child for child in children if not _is_of_others(" ".join(child.cmdline()))]
-
-
-def _is_of_others(command: str) -> bool:
-    return "multiprocessing" in command or "chromedriver" in command
+    return [child for child in children if "multiprocessing" not in " ".join(child.cmdline())]
 
 
 class ForkingPool:

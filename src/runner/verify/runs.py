@@ -133,8 +133,7 @@ class Verification:
             },
         }
         directory, text = RunDirectory(self._directory(name)), to_yaml(config)
-        directory.path.mkdir(parents=True, exist_ok=True)
-        sign(directory, text)  # else its own `resume` takes it for a stranger's
+        sign(directory, text)
         write_text_atomically(directory.config, text)
 
     def _run(self, name: str, *, kill: bool = False) -> None:

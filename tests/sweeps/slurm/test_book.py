@@ -72,9 +72,10 @@ def test_the_last_opening_counts(path: Path) -> None:
     book.opened({"wait": True}, {"seed": 1})
     book.submitting("a", [0])
     book.opened({"wait": False}, {"seed": 2})
-    opening = book.opening
-    assert opening is not None
-    assert (opening["launcher"], opening["config"]) == ({"wait": False}, {"seed": 2})
+    assert book.opening is not None
+    assert book.opening["launcher"] == {"wait": False}
+    assert book.opening["config"] == {"seed": 2}
+    assert book.is_ours
 
 
 def test_ids_are_told_in_few_words() -> None:
