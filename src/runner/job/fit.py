@@ -18,6 +18,7 @@ from runner.config.duration import Duration, seconds_of
 from runner.data.preprocessor import save_preprocessor
 from runner.errors import ConfigError, DataError, Interrupted, RunError, RunnerError
 from runner.job.hang import end_of_hang
+from runner.job.last_words import last_words
 from runner.job.logs import (
     log_traceback,
     logging_to_console,
@@ -90,12 +91,7 @@ def fit(job: Job) -> Result:
                 started = _start_trackers(job)  # of a run that can begin
                 result = _train(parts, session, stop, job.hang_timeout)
                 session.outcome = "pruned" if result.is_pruned else "completed"
-                _log.info(
-                    "%s score=%s best_step=%s",
-                    "pruned" if result.is_pruned else "done",
-                    result.score,
-                    result.best_step,
-                )
+                _log.info("%s", last_words(result, job.directory, job.description.config))
         except Interrupted:
             if stop.after_step is None:  # else that was all that was asked for
                 _log.info("stopped; to go on: python -m runner resume %s", job.directory.path)

@@ -79,7 +79,7 @@ def read_evaluation(folder: Path) -> Evaluation:
         version = content.pop("format_version")
         if version > _VERSION:
             raise RunError(f"{path} has format {version}, and this runner knows {_VERSION}")
-        return Evaluation(**content)
+        return _checked(Evaluation(**content))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RunError(f"{path} cannot be read ({error}): delete its folder") from error
 
@@ -164,3 +164,12 @@ def _is_close(one: float, other: float, allowed: float) -> bool:
     if math.isnan(one) or math.isnan(other):
         return math.isnan(one) and math.isnan(other)
     return math.isclose(one, other, rel_tol=allowed, abs_tol=allowed / 100)
+
+
+def _checked(evaluation: Evaluation) -> Evaluation:
+    """Return it; TypeError for what a file may hold and an evaluation does not."""
+    facts = {"step": evaluation.step, "time": evaluation.time}
+    for name, value in {**facts, **evaluation.values}.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name} is {value!r} and no number")
+    return evaluation
