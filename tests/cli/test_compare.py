@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, Row
 from runner.run.provenance import read_provenance, write_provenance
 from tests.commands.command import call
@@ -204,3 +205,47 @@ def test_unequal_logs_have_nothing_in_common(tmp_path: Path) -> None:
     (pair,) = compared(tmp_path, "one", "two")["partings"]
     assert pair["compared"] == 0 and pair["parting"] is None
     assert "have logged nothing for the same step" in call("compare", ".", cwd=tmp_path).stdout
+
+
+def test_a_value_of_the_last_step_is_not_called_that_of_the_kept_weights(folder: Path) -> None:
+    for name, loss in (("one", 0.11), ("two", 0.12)):
+        journal = Journal(RunDirectory(folder / name).journal)
+        journal.append(Row(step=25, epoch=1.0, time=0.0, split="train", values={"loss": loss}))
+        journal.close()
+    shown = call("compare", "one", "two", cwd=folder).stdout
+    assert "train.loss, last (lower)" in shown and "train.loss (lower)" not in shown
+    figures = compared(folder, "one", "two")["metrics"]["train.loss"]["A"]
+    assert figures == {"kept": None, "last": 0.11}
+
+
+def test_a_run_that_is_named_twice_is_taken_once(folder: Path) -> None:
+    shown = call("compare", "one", "one", cwd=folder)
+    assert shown.returncode == 1 and "one was named twice" in shown.stderr
+    sweep_of(folder / "sweep", ["0.1"], [0.0])
+    for order in (("sweep", "sweep/1"), ("sweep/1", "sweep")):
+        found = compared(folder, *order)
+        assert sum(len(side["runs"]) for side in found["sides"]) == 3
+        assert found["notes"] == [
+            "sweep/1 is a run of sweep, which was named too, and is taken once."
+        ]
+
+
+def test_figures_of_different_tasks_are_not_ranked(folder: Path) -> None:
+    other = config_of(task={"_target_": "other.Task"})
+    make_run(folder / "two", status=done(0.2), config=other, evaluations={100: {"loss": 0.2}})
+    shown = call("compare", "one", "two", cwd=folder).stdout
+    assert "figures are not ranked" in shown and " *" not in shown
+
+
+def test_runs_outside_of_git_are_not_said_to_have_the_same_code(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make_run(tmp_path / name, code={"commit": None, "diff": None})
+    shown = call("compare", "one", "two", cwd=tmp_path).stdout
+    assert "whether the code is the same is not known" in shown
+
+
+def test_the_curves_of_the_page_are_charts(folder: Path) -> None:
+    call("compare", "one", "two", "--page", "page.html", cwd=folder)
+    page = (folder / "page.html").read_text()
+    assert page.count('<figure class="chart">') == 2 and "data:image/png" not in page
+    assert '"name":"A","points":[[10,0.5],[20,0.25],[30,0.3]]' in page

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from runner.files import write_json_atomically
+from runner.run.directory import RunDirectory
 from runner.run.status import Status
 from runner.sweeps.slurm.book import JobBook
 from tests.commands.command import call
@@ -126,6 +128,7 @@ def test_of_a_sweep_those_runs_are_counted_that_are_asked_for(folder: Path) -> N
         (["--where", "optimizr.lr=1"], "did you mean 'optimizer.lr'?"),
         (["--where", "scor<1"], "did you mean 'score'?"),
         (["--where", "optimizer.lr"], "is no condition"),
+        (["--where", "state=failed"], "there is --state"),
         (["--where", "score<few"], "compares with a number"),
         (["--since", "2 dais"], "did you mean 'days'?"),
     ],
@@ -192,7 +195,7 @@ def test_where_runs_go_may_be_elsewhere(folder: Path, monkeypatch: pytest.Monkey
 def test_an_empty_folder_and_a_choice_of_none_are_told(folder: Path) -> None:
     (folder / "empty").mkdir()
     assert call("ls", "empty", cwd=folder).stdout == "no runs here yet\n"
-    assert call("ls", "--where", "score<0", cwd=folder).stdout == "none of 6 runs is asked for\n"
+    assert call("ls", "--where", "score<0", cwd=folder).stdout == "none of 6 runs matches\n"
 
 
 def test_slurm_is_asked_once_for_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,3 +215,51 @@ def test_slurm_is_asked_once_for_all(folder: Path, monkeypatch: pytest.MonkeyPat
     assert names(listed(folder, "--where", "optimizer.lr=0.5", "--sort", "name")) == [
         *("first", "second")
     ]
+
+
+def test_a_damaged_run_hides_no_other(folder: Path) -> None:
+    damaged = RunDirectory(folder / "outputs" / "plates" / "gone").provenance
+    content = json.loads(damaged.read_text())
+    damaged.write_text(json.dumps({**content, "jobs": [{}]}))
+    shown = call("ls", cwd=folder)
+    assert shown.returncode == 0, shown.stderr
+    assert "outputs/plates/gone cannot be read: " in shown.stdout
+    assert "job 1 has no time" in shown.stdout and "outputs/plates/old" in shown.stdout
+
+
+def test_of_a_sweep_that_was_chosen_from_no_counts_of_all_are_told(folder: Path) -> None:
+    shown = call("ls", "--state", "failed", cwd=folder).stdout
+    assert "1 failed of 3" in shown and "completed" not in shown
+
+
+def narrow(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, columns: int, *arguments: str
+) -> list[str]:
+    monkeypatch.setattr("runner.cli.ls.width_of", lambda: columns)
+    return call("ls", *arguments, cwd=folder).stdout.splitlines()
+
+
+def test_in_a_narrow_terminal_paths_stay_whole_and_overrides_are_left_out_last(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, path in enumerate(("plates/old", "plates/gone", "group/deep/new")):
+        provenance = RunDirectory(folder / "outputs" / path).provenance
+        content = json.loads(provenance.read_text())
+        content["jobs"][0]["overrides"] = [f"model.number_of_layers={number}", "a.b.c.d.e.f.g.h=1"]
+        write_json_atomically(provenance, content)
+    whole = call("ls", "--name", "*", cwd=folder).stdout  # of a pipe nothing is cut
+    assert "model.number_of_layers=2 a.b.c.d.e.f.g.h=1" in whole and "…" not in whole
+    for columns in (200, 80):
+        lines = narrow(folder, monkeypatch, columns)
+        assert lines[4].endswith("outputs/plates/old")
+        assert max(map(len, lines[:5])) <= columns
+        assert "overrides" in lines[0]
+    assert "overrides" not in narrow(folder, monkeypatch, 30)[0]
+    assert narrow(folder, monkeypatch, 30)[4].endswith(" outputs/plates/old")
+
+
+def test_scores_of_several_experiments_in_one_order_are_told(folder: Path) -> None:
+    told = "scores of plates and run stand in one order"
+    assert told in call("ls", "--sort", "score", cwd=folder).stdout
+    assert told not in call("ls", cwd=folder).stdout
+    assert told not in call("ls", "--sort", "score", "--name", "plates", cwd=folder).stdout

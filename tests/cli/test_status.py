@@ -13,6 +13,7 @@ from runner.runtime.signals import StopRequests
 from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.slurm.book import JobBook
 from tests.commands.command import call
+from tests.sweeps.runs import make_run
 from tests.sweeps.slurm.programs import Commands, line
 from tests.sweeps.sweep_directories import begin, done, failed, plan
 
@@ -196,3 +197,11 @@ def test_what_is_neither_is_one_sentence(tmp_path: Path) -> None:
     assert "neither a sweep (it has no sweep.json) nor a run" in done.stderr
     done = call("status", "nowhere", cwd=tmp_path)
     assert done.returncode == 2 and "nowhere" in done.stderr
+
+
+def test_a_run_that_can_go_on_says_how(tmp_path: Path) -> None:
+    make_run(tmp_path / "my run", status=Status(state="preempted", jobs=1))
+    shown = call("status", "my run", cwd=tmp_path).stdout
+    assert shown.endswith("to go on: python -m runner resume 'my run'\n")
+    make_run(tmp_path / "over")
+    assert "resume" not in call("status", "over", cwd=tmp_path).stdout

@@ -107,3 +107,10 @@ def test_help_names_commands_groups_and_keys(tmp_path: Path) -> None:
         "--multirun",
     ):
         assert word in shown
+
+
+def test_the_help_names_every_command() -> None:
+    text = (Path(__file__).parents[2] / "conf/hydra/help/runner.yaml").read_text(encoding="utf-8")
+    assert [word for word in COMMANDS if word not in text.split("Config groups")[0]] == []
+    named = {line.split()[3] for line in text.splitlines() if "python -m runner " in line}
+    assert set(COMMANDS) - named <= {"find-batch-size"}  # told beside find-lr

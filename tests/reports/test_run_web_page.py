@@ -6,6 +6,7 @@ import pytest
 
 from runner.cli.run_report import report_run
 from runner.run.directory import RunDirectory
+from runner.run.provenance import read_provenance, write_provenance
 from tests.browser import Browser
 from tests.reports.run_pages import EVIL, full_run
 
@@ -229,3 +230,38 @@ def test_a_run_with_nothing_in_it_has_a_page(browser: Browser, tmp_path: Path) -
     assert browser.messages() == []
     assert browser.find(".state").text == "queued"
     assert browser.find_all(".chart") == []
+
+
+def test_all_charts_of_a_run_have_the_same_steps(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    ends = {
+        (svg.get_attribute("data-first"), svg.get_attribute("data-last"))
+        for svg in browser.find_all(".chart svg")
+    }
+    assert ends == {("5", "200")}
+
+
+@pytest.mark.parametrize("width", [320, 500, 760])
+def test_a_plate_stands_in_one_line(browser: Browser, page: Path, width: int) -> None:
+    browser.resize(width)
+    browser.open(page)
+    heights = browser.run(
+        "return [...document.querySelectorAll('.sample bdo.text')]"
+        ".filter(node => node.textContent.length === 8).map(node => node.getClientRects().length)"
+    )
+    browser.resize(1200)
+    assert heights and set(heights) == {1}
+
+
+def test_a_job_without_a_row_does_not_move_the_end_of_the_run(tmp_path: Path) -> None:
+    run = full_run(tmp_path / "run")
+    provenance = read_provenance(run.provenance)
+    assert "- **Ended**:" in written(run)
+    jobs = provenance["jobs"]
+    later = {**jobs[-1], "time": jobs[-1]["time"] + 86_400}
+    write_provenance(run.provenance, {**provenance, "jobs": [*jobs, later]})
+    assert "- **Last value**:" in written(run) and "- **Ended**:" not in written(run)
+
+
+def written(run: RunDirectory) -> str:
+    return reported(run).with_suffix(".md").read_text(encoding="utf-8")

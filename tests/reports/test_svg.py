@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from runner.reports.charts import Chart, Line, Mark
+from runner.reports.charts import Chart, Line, Mark, sharing_steps
 from runner.reports.svg import (
     BOTTOM,
     LEFT,
@@ -98,3 +98,11 @@ def test_an_axis_begins_at_zero_where_that_is_near() -> None:
     assert linear_axis([0.1, 1.0]).low == 0.0
     assert linear_axis([0.9, 1.0]).low > 0.8
     assert log_axis([-1.0, 0.5, 2.0]).low == pytest.approx(0.5 / 1.15)
+
+
+def test_charts_of_one_page_share_their_steps() -> None:
+    lines = [Line(name="a", points=points, tone="one") for points in ([(0, 1.0)], [(80, 2.0)])]
+    charts = sharing_steps([Chart(title="x", lines=[line]) for line in lines])
+    svgs = [ElementTree.fromstring(draw(chart)) for chart in charts]
+    assert [(svg.get("data-first"), svg.get("data-last")) for svg in svgs] == [("0", "80")] * 2
+    assert sharing_steps([]) == []

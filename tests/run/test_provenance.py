@@ -3,8 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from runner.errors import RunError
 from runner.run.directory import RunDirectory
-from runner.run.provenance import change_of_code, code_of_last_job, read_provenance
+from runner.run.provenance import (
+    change_of_code,
+    code_of_last_job,
+    read_provenance,
+    write_provenance,
+)
 from runner.run.session import JobDescription, Session, open_session
 
 JOB = JobDescription(name="tiny", config={}, overrides=[], command=[])
@@ -68,3 +74,28 @@ def test_code_outside_any_repository_is_no_change_by_itself() -> None:
     assert change_of_code(none, dict(none)) is None
     told = change_of_code({"commit": "abc", "diff": None}, none)
     assert told is not None and "it is in no git repository" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"jobs": [{}]}, "job 1 has no time"),
+        ({"jobs": {"a": 1}}, "jobs is no list"),
+        ({"jobs": ["a"]}, "jobs is no list"),
+        ({"jobs": [{"time": float("nan")}]}, "job 1 has no time"),
+        ({"jobs": [{"time": 1.0, "command": [], "overrides": "lr=1"}]}, "overrides of job 1"),
+        ({"jobs": [{"time": 1.0, "command": [1]}]}, "command of job 1"),
+        ({"code": {}}, "code is no commit"),
+        ({"code": {"commit": 1, "diff": ""}}, "code is no commit"),
+        ({"name": {"a": 1}}, "name must be the name of a file"),
+        ({"name": None}, "name must be the name of a file"),
+    ],
+    ids=str,
+)
+def test_a_damaged_file_is_told_in_a_sentence(
+    tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    path = session_of(tmp_path / "run").directory.provenance
+    write_provenance(path, {**read_provenance(path), **change})
+    with pytest.raises(RunError, match=said):
+        read_provenance(path)

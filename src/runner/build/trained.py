@@ -7,8 +7,9 @@ from runner.build.model_card import model_card
 from runner.checkpoint.manifest import committed_steps, step_path, verified_manifest
 from runner.errors import CheckpointError
 from runner.run.directory import RunDirectory
+from runner.run.latest import best_of, latest_status
 from runner.run.model_card import is_exported, read_model_card, write_model_card
-from runner.run.status import read_raw_status, read_status
+from runner.run.status import read_raw_status
 
 
 def final_model(directory: RunDirectory) -> list[Path]:
@@ -65,9 +66,11 @@ def trained_step(directory: RunDirectory, step: int | None = None) -> int:
     if step is not None:
         verified_manifest(step_path(directory.checkpoints, step))
         return step
-    status = read_status(directory)
-    best = [status.best_step] if status and status.best_step in steps else []
-    for candidate in [*best, *reversed(steps)]:
+    status = latest_status(directory)
+    best = status.best_step if status else None
+    if best not in steps and status is not None and status.state == "lost":
+        best = best_of(directory, steps)  # the checkpoint of the best was under way
+    for candidate in [*([best] if best in steps else []), *reversed(steps)]:
         with suppress(CheckpointError):  # a damaged one: the next best will do
             verified_manifest(step_path(directory.checkpoints, candidate))
             return candidate

@@ -2,7 +2,6 @@
 
 import json
 import math
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import combinations
@@ -13,15 +12,22 @@ from runner.cli.columns import shortened, table, width_of
 from runner.cli.comparing.reading import read_runs
 from runner.errors import RunError, did_you_mean
 from runner.files import write_text_atomically
-from runner.reports.comparison import Side, differing, metrics_of, mode_of, sides_of, surroundings
+from runner.reports.comparison import (
+    Side,
+    differing,
+    measured_alike,
+    metrics_of,
+    mode_of,
+    sides_of,
+    surroundings,
+)
 from runner.reports.comparison_page import Comparison, comparison_page
-from runner.reports.page import Block, Folded, Page, Paragraph, Picture, Table
+from runner.reports.page import Block, Folded, Page, Paragraph, Table
 from runner.reports.significance import Difference, adjusted, difference
 from runner.run.code_difference import describe_code
 from runner.run.parting import RowComparison, compare_rows
 
 _LONGEST_CELL = 44
-_CURVES = "curves.png"
 
 
 def compare(
@@ -66,7 +72,7 @@ def _partings(sides: Sequence[Side], rtol: float) -> list[tuple[str, str, RowCom
 
 def _differences(sides: Sequence[Side], metrics: Sequence[str]) -> list[Difference]:
     """Compare all pairs of groups by `metrics`, or by the score."""
-    if all(len(side.runs) == 1 for side in sides):
+    if all(len(side.runs) == 1 for side in sides) or not measured_alike(sides):
         return []
     known = metrics_of(sides)
     unknown = next((name for name in metrics if name not in known), None)
@@ -110,15 +116,11 @@ def _print_block(block: Block) -> None:
 
 
 def _write(page: Path, found: Comparison) -> None:
-    from runner.reports.comparison_plots import plot_comparison
+    from runner.reports.comparison_charts import curves
     from runner.reports.web_page import to_html
 
-    with tempfile.TemporaryDirectory() as folder:
-        blocks: list[Block] = []
-        if plot_comparison(found.sides, Path(folder, _CURVES)):
-            caption = "Each metric of all runs; runs of one side have its colour."
-            blocks.append(Picture(file_name=_CURVES, caption=caption))
-        html = to_html(comparison_page(found, shows_code=True, curves=blocks), Path(folder))
+    whole = comparison_page(found, shows_code=True, curves=curves(found.sides))
+    html = to_html(whole, page.parent)
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(page, html)
@@ -161,7 +163,8 @@ def _plain_metric(metric: str, sides: Sequence[Side]) -> dict[str, Any]:
     for side in sides:
         found = side.estimate(metric)
         own = {} if len(side.runs) == 1 or found is None else asdict(found)
-        values = {"kept": side.first.kept_value(metric), "last": side.first.last_value(metric)}
+        kept = side.first.kept_value(metric) if side.first.has_kept(metric) else None
+        values = {"kept": kept, "last": side.first.last_value(metric)}
         figures[side.label] = _finite_values(own or values)
     return {"mode": mode_of(metric, sides), **figures}
 

@@ -18,8 +18,9 @@ from runner.sweeps.summary import counts_of
 from runner.training.callbacks.console_view import duration, short
 
 _LEFT = ("name", "state", "metric", "overrides", "path")
-_DISPENSABLE = ("overrides", "name", "took", "step", "metric")  # in a narrow terminal, in order
-_LONGEST_OVERRIDES = 48
+_DISPENSABLE = ("name", "took", "step", "metric", "began")  # in a narrow terminal, in order
+_LONGEST_OVERRIDES = 48  # in a terminal
+_SHORTEST_OVERRIDES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,8 @@ def ls(paths: Sequence[Path], choice: Choice, view: View) -> None:
         print(f"{shown_path(each.path)} {each.problem}")
     if problem is not None:
         print(f"states are those of the files, since Slurm could not be asked: {problem}")
+    if view.sort == "score" and (names := _names_of_scores(rows)):
+        print(f"scores of {names} stand in one order, which says little: --name chooses one")
     print(_sentence(rows, found, num_shown=len(shown)))
 
 
@@ -80,15 +83,36 @@ def _print_table(rows: Sequence[Row]) -> None:
     cells = [_cells(row, shared) for row in rows]
     if len(metrics) <= 1:
         header, cells = _without(header, cells, "metric")
-    width = width_of()
-    for name in _DISPENSABLE:
-        if width is not None and name in header and _width(header, cells) > width:
-            header, cells = _without(header, cells, name)
-    lines = table(header, cells, left=_LEFT, width=width)
+    if (width := width_of()) is not None:
+        header, cells = _fitted(header, cells, width)
+    lines = table(header, cells, left=_LEFT, width=None)  # a path that is cut cannot be typed
     print(lines[0])
     for row, line in zip(rows, lines[1:], strict=True):
         print(colored(line, row.state) if isinstance(row, ListedRun) else line)
     print()
+
+
+def _fitted(
+    header: list[str], cells: list[list[str]], width: int
+) -> tuple[list[str], list[list[str]]]:
+    """Leave columns out until the lines fit: a path is not cut, and what tells rows apart late."""
+    header, cells = _with_overrides(header, cells, _LONGEST_OVERRIDES)
+    for name in _DISPENSABLE:
+        least = _with_overrides(header, cells, _SHORTEST_OVERRIDES)
+        if name in header and _width(*least) > width:
+            header, cells = _without(header, cells, name)
+    rest = _width(*_with_overrides(header, cells, len("overrides")))
+    room = width - rest + len("overrides")
+    if room < len("overrides"):
+        return _without(header, cells, "overrides")
+    return _with_overrides(header, cells, room)
+
+
+def _with_overrides(
+    header: list[str], cells: list[list[str]], longest: int
+) -> tuple[list[str], list[list[str]]]:
+    at = header.index("overrides")
+    return header, [[*row[:at], shortened(row[at], longest), *row[at + 1 :]] for row in cells]
 
 
 def _without(
@@ -122,14 +146,20 @@ def _cells(row: Row, shared: Collection[str]) -> list[str]:
         str(best.row.step or "") if best is not None else "",
         ago(None if row.began is None or now is None else max(0.0, now - row.began)),
         duration(row.seconds),
-        shortened(" ".join(words), _LONGEST_OVERRIDES),
+        " ".join(words),
         shown_path(row.path),
     ]
 
 
 def _counts(sweep: ListedSweep) -> str:
-    """Return "5/6 completed, 1 failed"; what has not begun is the rest."""
+    """Return "5/6 completed, 1 failed"; what has not begun is the rest.
+
+    Of a sweep of which some runs were asked for alone "1 failed of 6".
+    """
     counts = sweep.counts
+    if not sweep.is_whole:
+        told = ", ".join(f"{count} {state}" for state, count in counts.items())
+        return f"{told} of {sweep.total}"
     parts = [f"{counts.pop('completed', 0)}/{sweep.total} completed"]
     counts.pop("queued", None)
     return ", ".join([*parts, *(f"{count} {state}" for state, count in counts.items())])
@@ -144,7 +174,11 @@ def _sentence(rows: Sequence[Row], found: Sequence[Listed], *, num_shown: int) -
     num_sweeps = sum(isinstance(row, ListedSweep) for row in rows)
     if not runs:
         num_there = sum(len(e.runs) if isinstance(e, ListedSweep) else 1 for e in found)
-        return f"none of {_runs(num_there)} is asked for" if num_there else "no runs here yet"
+        if not num_there:
+            return "no runs here yet"
+        return (
+            f"none of {num_there} runs matches" if num_there > 1 else "the one run does not match"
+        )
     counts = counts_of(run.row for run in runs)
     said = ", ".join(f"{count} {state}" for state, count in counts.items())
     sweeps = f", {num_sweeps} {'sweep' if num_sweeps == 1 else 'sweeps'}" if num_sweeps else ""
@@ -155,6 +189,16 @@ def _sentence(rows: Sequence[Row], found: Sequence[Listed], *, num_shown: int) -
 
 def _runs(count: int) -> str:
     return f"{count} {'run' if count == 1 else 'runs'}"
+
+
+def _names_of_scores(rows: Sequence[Row]) -> str:
+    """Return the names of experiments that one order mixes: those judged by equal metrics."""
+    bests = [best for row in rows if (best := best_run(row)) is not None and best.row.has_score]
+    by_metric: dict[str, set[str]] = {}
+    for best in bests:
+        by_metric.setdefault(best.metric, set()).add(best.name)
+    mixed = {name for names in by_metric.values() if len(names) > 1 for name in names}
+    return " and ".join(sorted(mixed))
 
 
 def _plain(row: Row | Damaged) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from runner.sweeps.summary import RunRow, SweepSummary, log_of, run_row, summari
 from runner.training.callbacks.console_view import duration, short
 
 _MOST_REASONS = 10  # more are told by --failed
+_RESUMABLE = ("preempted", "lost", "cancelled", "failed")  # a run that has begun
 _UNFINISHED = ("queued", "preempted", "lost", "cancelled", "failed")
 
 
@@ -51,6 +52,8 @@ def status(path: Path, *, as_json: bool, only_failed: bool) -> None:
     if summary is not None:
         print(sentence(summary))
         _print_way_on(summary, standing)
+    elif shown and shown[0].state in _RESUMABLE:
+        print(f"to go on: python -m runner resume {shlex.quote(_shown(path))}")
 
 
 def _seen(summary: SweepSummary, standing: Standing | None) -> SweepSummary:

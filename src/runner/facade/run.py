@@ -22,8 +22,9 @@ from runner.errors import RunError, did_you_mean
 from runner.run.directory import RunDirectory
 from runner.run.evaluations import Evaluation, read_evaluations
 from runner.run.journal import Row, read_journal
+from runner.run.latest import latest_status
 from runner.run.provenance import read_provenance
-from runner.run.status import Status, read_status
+from runner.run.status import Status
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,7 +78,7 @@ class Run:
     @property
     def status(self) -> Status:
         """State, step, score; `lost` when the run says running and nobody is behind it."""
-        return read_status(self.directory) or Status(state="queued")
+        return latest_status(self.directory) or Status(state="queued")
 
     @property
     def score(self) -> float | None:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Points = Sequence[tuple[int, float]]  # (step, value), in the order of the steps
@@ -50,6 +50,7 @@ class Chart:
     marks: Sequence[Mark] = ()
     prefers_log: bool = False  # of both axes it can be shown on
     window: tuple[float, float] | None = None  # values outside are left out
+    span: tuple[int, int] | None = None  # the steps of the axis, where other charts share it
 
     @property
     def values(self) -> list[float]:
@@ -67,6 +68,12 @@ class Chart:
     def is_log(self) -> bool:
         """Whether it is shown on a logarithmic axis first."""
         return self.prefers_log and self.has_log
+
+
+def sharing_steps(charts: Sequence[Chart]) -> list[Chart]:
+    """Return the charts over one and the same stretch of steps, so that the eye can compare."""
+    steps = [step for chart in charts for line in chart.lines for step, _ in line.points]
+    return [replace(chart, span=(min(steps), max(steps))) for chart in charts] if steps else []
 
 
 def is_drawable(value: float) -> bool:

@@ -52,6 +52,11 @@ class ComparedRun:
         early = [value for step, value in series if step == self.best_step]
         return early[0] if early else self.last_value(metric)
 
+    def has_kept(self, metric: str) -> bool:
+        """Return whether `metric` was measured with the weights that are kept, as a test is."""
+        is_test = metric.startswith("test.")
+        return is_test or any(step == self.best_step for step, _ in self.series(metric))
+
     def last_value(self, metric: str) -> float | None:
         series = self.series(metric)
         return series[-1][1] if series else None
@@ -100,6 +105,13 @@ def group_of(sides: Sequence[Side]) -> Side | None:
     runs = [run for side in sides for run in side.runs]
     is_one = len({_key(run) for run in runs}) == 1 and len({run.seed for run in runs}) == len(runs)
     return Side(label="all", runs=runs) if is_one else None
+
+
+def measured_alike(sides: Sequence[Side]) -> bool:
+    """Return whether figures can be ranked: those of other tasks or kinds of data cannot."""
+    runs = [run for side in sides for run in side.runs]
+    kinds = ("task._target_", "data._target_")
+    return len({tuple(str(run.config.get(key)) for key in kinds) for run in runs}) == 1
 
 
 def differing(sides: Sequence[Side], *, layout: bool) -> dict[str, list[str]]:

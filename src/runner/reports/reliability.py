@@ -81,19 +81,28 @@ def reliability_of(confidences: Sequence[float], rights: Sequence[bool]) -> Reli
 
 
 def reliability_from(plain: Mapping[str, Any]) -> ReliabilityReport:
-    """Return the report that `to_plain` gave."""
-
-    def read(one: Mapping[str, Any]) -> Reliability:
-        return Reliability(**{**one, "bins": [Bin(**each) for each in one["bins"]]})
-
+    """Return the report that `to_plain` gave; ValueError, TypeError or KeyError for another."""
     calibrated = plain["calibrated"]
     return ReliabilityReport(
-        **{
-            **plain,
-            "own": read(plain["own"]),
-            "calibrated": None if calibrated is None else read(calibrated),
-        }
+        split=str(plain["split"]),
+        step=int(plain["step"]),
+        own=_reliability_from(plain["own"]),
+        calibrated=None if calibrated is None else _reliability_from(calibrated),
+        calibrated_on=int(plain.get("calibrated_on", 0)),
     )
+
+
+def _reliability_from(plain: Mapping[str, Any]) -> Reliability:
+    bins = [_bin_from(each) for each in plain["bins"]]
+    return Reliability(bins=bins, ece=float(plain["ece"]), brier=float(plain["brier"]))
+
+
+def _bin_from(plain: Mapping[str, Any]) -> Bin:
+    low, high, confidence = (float(plain[name]) for name in ("low", "high", "confidence"))
+    count, right = int(plain["count"]), int(plain["right"])
+    if not 0 <= right <= count or count == 0:
+        raise ValueError(f"{right} of {count} predictions are right")
+    return Bin(low=low, high=high, count=count, confidence=confidence, right=right)
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:

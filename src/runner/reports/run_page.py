@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from runner.reports.charts import Mark
+from runner.reports.charts import Chart, Mark, sharing_steps
 from runner.reports.figures import text_of
 from runner.reports.page import (
     Block,
@@ -30,18 +30,19 @@ _MOST_CHARTS = 12
 
 def run_page(facts: RunFacts, pictures: RunPictures) -> Page:
     """Return the report of a run."""
+    learned, machine = _charts(facts)
     sections = [
         _end(facts),
         _damage(facts),
         _figures(facts),
-        _curves(facts, pictures),
+        _curves(learned, pictures),
         _samples(facts, pictures),
         evaluations_section(facts),
     ]
     if facts.reliability is not None:
         sections.append(reliability_section(facts.reliability, picture=pictures.reliability))
     sections += [
-        _system(facts),
+        Section(title="System use", blocks=[Charts(charts=machine)] if machine else []),
         checkpoints_section(facts),
         *origin_sections(facts),
         _config(facts),
@@ -77,8 +78,10 @@ def _head(facts: RunFacts) -> list[tuple[str, str]]:
     if facts.started is not None:
         head.append(("Started", moment(facts.started)))
     if facts.last_row is not None:
-        head.append(("Ended" if facts.is_over else "Last value", moment(facts.last_row)))
-    if hosts := list(dict.fromkeys(job.host for job in facts.jobs)):
+        # A later job may have found nothing to do: then the run did not end with its last row.
+        has_ended = facts.is_over and all(job.started <= facts.last_row for job in facts.jobs)
+        head.append(("Ended" if has_ended else "Last value", moment(facts.last_row)))
+    if hosts := list(dict.fromkeys(job.host for job in facts.jobs if job.host)):
         head.append(("On", ", ".join(hosts)))
     head.append(("Code", "; ".join(facts.code.states) or "in no git repository"))
     return head
@@ -124,28 +127,29 @@ def _values(facts: RunFacts, split: str, *, step: int | None = None) -> dict[str
     return dict(found[-1].values) if found else {}
 
 
-def _curves(facts: RunFacts, pictures: RunPictures) -> Section:
+def _charts(facts: RunFacts) -> tuple[list[Chart], list[Chart]]:
+    """Return what the run learned and what it took of the machine, all over the same steps."""
     marks = _marks(facts)
     best = (
         [] if facts.best_step is None else [Mark(step=facts.best_step, label="best", kind="best")]
     )
-    charts = metric_charts(facts.rows, metric=facts.metric, marks=[*marks, *best])
+    learned = metric_charts(facts.rows, metric=facts.metric, marks=[*marks, *best])
+    charts = sharing_steps([*learned, *system_charts(facts.rows, marks=marks)])
+    return charts[: len(learned)], charts[len(learned) :]
+
+
+def _curves(charts: Sequence[Chart], pictures: RunPictures) -> Section:
     if not charts:
         return Section(title="Learning curves", blocks=[])
     picture = None
     if pictures.curves is not None:
         caption = (
-            "What the run has logged, its splits over the same steps. A cross at the top is a "
-            "value that is no number (nan, inf)."
+            "What the run has logged, all over the same steps. A cross at the top is a value that "
+            "is no number (nan, inf)."
         )
         picture = Picture(file_name=pictures.curves, caption=caption)
     block = Charts(charts=charts, picture=picture, most=_MOST_CHARTS)
     return Section(title="Learning curves", blocks=[block])
-
-
-def _system(facts: RunFacts) -> Section:
-    charts = system_charts(facts.rows, marks=_marks(facts))
-    return Section(title="System use", blocks=[Charts(charts=charts)] if charts else [])
 
 
 def _marks(facts: RunFacts) -> list[Mark]:

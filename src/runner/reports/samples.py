@@ -63,7 +63,8 @@ def sample_sheet(samples: Sequence[Sample], path: Path, *, title: str = "") -> N
 def read_sheet(path: Path) -> tuple[str, list[page.Sample]]:
     """Return the title of a sheet and its samples, cut out of it.
 
-    A sheet that does not say what is on it has none.
+    A sheet that does not say what is on it has none. One that says it wrongly raises ValueError,
+    TypeError, LookupError or, as a damaged picture, OSError or SyntaxError.
     """
     with Image.open(path) as sheet:
         text = getattr(sheet, "text", {}).get(_TOLD)
@@ -91,10 +92,16 @@ def _told(samples: Sequence[Sample], grid: "_Grid", title: str) -> PngInfo:
 def _cut_out(
     sheet: Image.Image, *, box: Sequence[int], text: str, confidence: float, target: str | None
 ) -> page.Sample:
-    left, top, width, height = box
+    left, top, width, height = map(int, box)
+    if not (0 < width <= _MAX_PICTURE[0] and 0 < height <= _MAX_PICTURE[1]):
+        raise ValueError(f"a sample of {width} x {height} pixels")
+    if not isinstance(text, str) or not isinstance(target, str | None):
+        raise TypeError("what was read is no text")
     picture = io.BytesIO()
     sheet.crop((left, top, left + width, top + height)).save(picture, format="PNG")
-    return page.Sample(text=text, confidence=confidence, target=target, picture=picture.getvalue())
+    return page.Sample(
+        text=text, confidence=float(confidence), target=target, picture=picture.getvalue()
+    )
 
 
 class _Grid:

@@ -94,6 +94,8 @@ def compact(value: float) -> str:
 
 
 def _steps(chart: Chart) -> tuple[int, int]:
+    if chart.span is not None:
+        return chart.span
     steps = [step for line in chart.lines for step, _ in line.points]
     return min(steps, default=0), max(steps, default=1)
 

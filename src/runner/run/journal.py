@@ -19,6 +19,8 @@ from pathlib import Path
 
 from runner.files import drop_torn_line
 
+_BLOCK = 65_536  # bytes read at once from the end
+
 _log = logging.getLogger(__name__)
 
 
@@ -111,6 +113,45 @@ def readable_rows(path: Path) -> tuple[list[Row], list[int]]:
         except (ValueError, TypeError):
             damaged.append(number)
     return rows, damaged
+
+
+def rows_since(path: Path, step: int) -> list[Row]:
+    """Return the rows at the end of the journal from `step` on, without reading what is before.
+
+    Rows that cannot be read are left out; an absent file has none.
+    """
+    found: list[Row] = []
+    for line in _lines_from_end(path):
+        try:
+            row = _checked(Row(**json.loads(line)))
+        except (ValueError, TypeError, AttributeError):
+            continue
+        if row.step < step:
+            break
+        found.append(row)
+    return found[::-1]
+
+
+def _lines_from_end(path: Path) -> Iterator[bytes]:
+    """Give the whole lines of a file, the last first."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        position = file.seek(0, os.SEEK_END)
+        rest, is_end = b"", True
+        while position:
+            size = min(_BLOCK, position)
+            position = file.seek(position - size)
+            first, *lines = (file.read(size) + rest).split(b"\n")
+            if is_end and lines:  # what follows the last line is not whole, or nothing
+                lines.pop()
+                is_end = False
+            elif is_end:
+                first = b""
+            yield from reversed(lines)
+            rest = first
+        if not is_end and rest:
+            yield rest
 
 
 def _checked(row: Row) -> Row:

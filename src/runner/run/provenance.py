@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import math
 import os
 import re
 import socket
@@ -123,7 +124,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
     if not isinstance(provenance, dict):
         raise RunError(f"{path} is damaged: it holds no mapping")
     for key in ("id", "name"):  # they become part of paths
-        if not re.fullmatch(r"[^/\\\0]+", str(provenance.get(key, key))):
+        value = provenance.get(key, key)
+        if not (isinstance(value, str) and re.fullmatch(r"[^/\\\0]+", value)):
             raise RunError(f"{path}: {key} must be the name of a file, got {provenance[key]!r}")
     version = provenance.get("format_version", 0)
     if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -131,7 +133,35 @@ def read_provenance(path: Path) -> dict[str, Any]:
             f"{path.parent} has format {version}, this runner reads up to {FORMAT_VERSION}: "
             "use a newer runner"
         )
+    if (problem := _damage(provenance)) is not None:
+        raise RunError(f"{path} is damaged: {problem}")
     return provenance
+
+
+def _damage(provenance: Mapping[str, Any]) -> str | None:
+    """Return what is not as runner writes it, of all that its readers take for granted."""
+    jobs = provenance.get("jobs", [])
+    if not isinstance(jobs, list) or not all(isinstance(job, dict) for job in jobs):
+        return "jobs is no list of mappings"
+    for number, job in enumerate(jobs, start=1):
+        began = job.get("time")
+        if not isinstance(began, int | float) or not math.isfinite(began):
+            return f"job {number} has no time"
+        for key in ("command", "overrides"):
+            words = job.get(key)
+            if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+                return f"{key} of job {number} is no list of words"
+    codes = [each["code"] for each in (provenance, *jobs) if "code" in each]
+    if not all(_is_code(code) for code in codes):
+        return "code is no commit with its diff"
+    return None
+
+
+def _is_code(code: object) -> bool:
+    """Return whether `code` has what every reader of a CodeState asks for."""
+    if not isinstance(code, dict) or not {"commit", "diff"} <= code.keys():
+        return False
+    return all(isinstance(code[key], str | None) for key in ("commit", "diff"))
 
 
 def write_provenance(path: Path, provenance: dict[str, Any]) -> None:

@@ -92,6 +92,7 @@ class ListedSweep:
     runs: Sequence[ListedRun]
     total: int
     is_running: bool
+    is_whole: bool = True  # no run was left out by what was asked for
 
     @property
     def counts(self) -> dict[str, int]:

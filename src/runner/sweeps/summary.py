@@ -15,8 +15,9 @@ from typing import Any
 
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
+from runner.run.latest import latest_status
 from runner.run.lease import is_held
-from runner.run.status import Status, read_status
+from runner.run.status import Status
 from runner.sweeps.directory import SweepDirectory
 from runner.sweeps.ledger import read_ledger
 from runner.sweeps.pace import pace_of
@@ -126,7 +127,7 @@ def run_row(
     """
     age: float | None = None
     try:
-        status = read_status(directory) or Status(state="queued")
+        status = latest_status(directory) or Status(state="queued")
         if status.jobs:
             age = max(0.0, (now or time.time()) - _changed(directory.status))
     except (RunError, OSError, ValueError) as error:

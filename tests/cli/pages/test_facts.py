@@ -1,18 +1,24 @@
 """What a page reads of a run, whole, damaged or moved."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from runner.cli.pages.facts import facts_of
 from runner.cli.pages.jobs import jobs_of
 from runner.cli.pages.samples import samples_of
+from runner.errors import RunError
 from runner.files import write_json_atomically, write_text_atomically
+from runner.reports.samples import Sample, sample_sheet
 from runner.run.data_note import write_data_note
 from runner.run.directory import RunDirectory
+from runner.run.signature import sign
 from tests.reports.run_pages import damage, full_run
 
 JOB = {"host": "node1", "time": 1.0, "overrides": []}
@@ -29,6 +35,18 @@ def predictions(run: RunDirectory, *rows: tuple[str, str, str, float]) -> None:
         writer = csv.writer(file)
         writer.writerow(["sample", "target", "text", "confidence"])
         writer.writerows(rows)
+
+
+def own(run: RunDirectory) -> None:
+    """Make the run this user's."""
+    sign(run, run.config.read_text(encoding="utf-8"))
+
+
+def shown(run: RunDirectory, config: dict[str, object]) -> set[str]:
+    """Return the names of the samples that have their picture."""
+    facts = samples_of(run, config)
+    assert facts is not None
+    return {sample.name for sample in facts.samples if sample.picture is not None}
 
 
 def log(run: RunDirectory, *parts: str) -> None:
@@ -100,7 +118,10 @@ def test_an_evaluation_that_cannot_be_read_is_told(run: RunDirectory) -> None:
 def test_samples_come_from_the_sheet_of_the_run(run: RunDirectory) -> None:
     facts = samples_of(run, {})
     assert facts is not None
-    assert facts.told == "Samples: 3 of 4 wrong; these come first."
+    assert facts.told == (
+        "Samples: 3 of 4 wrong; these come first. Green is right; red is wrong, with the truth "
+        "below it. The percentages are the model's own confidence, not calibrated."
+    )
     assert [sample.is_wrong for sample in facts.samples] == [True, True, True, False]
 
 
@@ -108,6 +129,7 @@ def test_predictions_of_an_evaluation_come_first_with_their_pictures(
     run: RunDirectory, tmp_path: Path
 ) -> None:
     Image.new("L", (900, 300)).save(tmp_path / "plate.png")
+    own(run)
     predictions(
         run,
         ("1", "b", "b", 0.9),
@@ -133,3 +155,70 @@ def test_a_moved_run_is_read_the_same(run: RunDirectory, tmp_path: Path) -> None
     before, after = facts_of(run), facts_of(RunDirectory(moved))
     assert after.jobs == before.jobs and after.checkpoints[0].step == before.checkpoints[0].step
     assert after.path == str(moved)
+
+
+def test_a_page_holds_no_picture_from_outside_of_the_run_and_its_data(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, private = tmp_path / "data", tmp_path / "private.png"
+    data.mkdir()
+    monkeypatch.chdir(tmp_path)
+    for path in (private, data / "plate.png", run.path / "inside.png"):
+        Image.new("L", (9, 9)).save(path)
+    (data / "link.png").symlink_to(private)
+    names = ("private.png", str(private), "../private.png", "link.png", "plate.png", "inside.png")
+    predictions(run, *((name, "a", "b", 0.5) for name in names))
+    config: dict[str, object] = {"data": {"root": str(data)}}
+    assert shown(run, config) == {"inside.png"}  # of a stranger's run
+    own(run)
+    assert shown(run, config) == {"inside.png", "plate.png"}
+
+
+def test_links_of_a_stranger_that_lead_out_of_the_run_are_refused(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    private = tmp_path / "private.txt"
+    private.write_text("secret")
+    run.log_of_rank(0).unlink()
+    run.log_of_rank(0).symlink_to(private)
+    with pytest.raises(RunError, match="leads out of the run"):
+        facts_of(run)
+    own(run)
+    assert facts_of(run).path == str(run.path)
+
+
+def test_a_sheet_and_a_reliability_that_are_damaged_are_told_among_the_problems(
+    run: RunDirectory,
+) -> None:
+    told = PngInfo()
+    sample = {"box": [0, 0, 10**6, 10**6], "text": "a", "confidence": 0.5, "target": None}
+    told.add_itxt("runner samples", json.dumps({"title": "x", "samples": [sample]}))
+    Image.new("L", (9, 9)).save(run.plots / "samples.png", pnginfo=told)
+    bins = [{"low": 0, "high": 1, "count": 0, "confidence": 1, "right": 0}]
+    reliability = {"bins": bins, "ece": 0.1, "brier": 0.1}
+    plain = {"split": "test", "step": 1, "own": reliability, "calibrated": None}
+    write_json_atomically(run.reliability, plain)
+    facts = facts_of(run)
+    assert facts.samples is None and facts.reliability is None
+    sheet, table = facts.problems
+    assert sheet.startswith("samples.png cannot be read: a sample of 1000000")
+    assert table.startswith("reliability.json cannot be read: 0 of 0")
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '{"samples": 1}', '{"title": "x", "samples": [{}]}', "nothing", '"x"']
+)
+def test_whatever_a_sheet_says_ends_no_report(run: RunDirectory, content: str) -> None:
+    told = PngInfo()
+    told.add_itxt("runner samples", content)
+    Image.new("L", (9, 9)).save(run.plots / "samples.png", pnginfo=told)
+    assert facts_of(run).problems[0].startswith("samples.png cannot be read")
+
+
+def test_without_a_mistake_the_least_sure_come_first(run: RunDirectory) -> None:
+    picture = np.full((32, 128), 128, dtype=np.uint8)
+    samples = [Sample(picture, "a", sure, "a") for sure in (0.9, 0.6)]
+    sample_sheet(samples, run.plots / "samples.png", title="run, step 1: samples")
+    facts = samples_of(run, {})
+    assert facts is not None and [sample.confidence for sample in facts.samples] == [0.6, 0.9]
+    assert facts.told.startswith("Samples: none of 2 wrong; the least sure come first.")

@@ -11,12 +11,14 @@ from runner.errors import RunError, RunnerError
 from runner.reports.comparison import ComparedRun
 from runner.run.directory import RunDirectory
 from runner.run.journal import read_journal
+from runner.run.latest import latest_status
 from runner.run.provenance import code_of_last_job, read_provenance
-from runner.run.status import Status, read_status
+from runner.run.status import Status
 from runner.sweeps.directory import SweepDirectory, is_sweep
 from runner.sweeps.ledger import read_ledger
 from runner.sweeps.places import places_in
 
+_Found = tuple[RunDirectory, str, Sequence[str] | None]  # a run, its sweep, what that has set
 _DAMAGES = (RunnerError, OSError, ValueError, TypeError, LookupError, AttributeError)
 
 
@@ -26,8 +28,8 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
     RunError without two runs.
     """
     runs: list[ComparedRun] = []
-    notes: list[str] = []
-    for directory, origin, overrides in _directories(paths):
+    found, notes = _once(paths)
+    for directory, origin, overrides in found:
         if not directory.provenance.is_file():
             notes.append(f"{shown_path(directory.path)} has not begun, or has no run.json.")
             continue
@@ -45,7 +47,27 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
     return runs, notes
 
 
-def _directories(paths: Sequence[Path]) -> Iterator[tuple[RunDirectory, str, Sequence[str] | None]]:
+def _once(paths: Sequence[Path]) -> tuple[list[_Found], list[str]]:
+    """Return each run once, however often it was named; one of a sweep with its sweep."""
+    real = [path.resolve() for path in paths]
+    again = dict.fromkeys(path for at, path in enumerate(paths) if real[at] in real[:at])
+    notes = [f"{shown_path(path)} was named twice, and is taken once." for path in again]
+    found: dict[Path, _Found] = {}
+    for each in _directories(paths):
+        directory, origin, _ = each
+        here = directory.path.resolve()
+        if here not in found:
+            found[here] = each
+            continue
+        notes.append(
+            f"{shown_path(directory.path)} is a run of {origin or found[here][1]}, which was named "
+            "too, and is taken once."
+        )
+        found[here] = each if origin else found[here]
+    return list(found.values()), notes
+
+
+def _directories(paths: Sequence[Path]) -> Iterator[_Found]:
     """Give each run, the sweep it was given with ("" for none), and what its sweep set."""
     for place in places_in(paths):
         if not is_sweep(place.path):
@@ -60,7 +82,7 @@ def _read(directory: RunDirectory, origin: str, overrides: Sequence[str] | None)
     provenance = read_provenance(directory.provenance)
     config = read_config(directory.config) or {}
     trainer = config.get("trainer") or {}
-    status = read_status(directory) or Status(state="queued")
+    status = latest_status(directory) or Status(state="queued")
     jobs = provenance["jobs"]
     return ComparedRun(
         name=provenance["name"],

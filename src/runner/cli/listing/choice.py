@@ -14,6 +14,11 @@ from runner.run.status import STATES
 from runner.sweeps.listing import Damaged, Listed, ListedRun, ListedSweep
 
 _TIMES = tuple(SECONDS_PER_UNIT)
+_OPTIONS = {  # for what stands in no config
+    "state": "--state, such as --state failed",
+    "began": "--since, such as --since '2 days'",
+    "age": "--since, such as --since '2 days'",
+}
 _MOST_CONFIGS = 20  # are read for the keys that a mistyped one may have meant
 
 Row = ListedRun | ListedSweep
@@ -39,6 +44,11 @@ class Choice:
         for condition in self.conditions:
             if self._told and not condition.was_found:
                 known = {key for run in self._told for key in run.config.keys}
+                if (better := _OPTIONS.get(condition.key)) is not None:
+                    raise ConfigError(
+                        f"--where is about keys of the config; for '{condition.key}' there is "
+                        f"{better}"
+                    )
                 raise ConfigError(
                     f"--where: no run has '{condition.key}' in its config"
                     f"{did_you_mean(condition.key, {*known, *FIGURES})}"
@@ -53,7 +63,8 @@ class Choice:
                 if not (self.states or self.names or self.conditions or self.since):
                     return listed
                 runs = [run for run in listed.runs if self._keeps(run, in_sweep=listed)]
-                return replace(listed, runs=runs) if runs else None
+                is_whole = len(runs) == len(listed.runs)
+                return replace(listed, runs=runs, is_whole=is_whole) if runs else None
             case Damaged():
                 return None
 
@@ -91,9 +102,7 @@ def in_order(rows: Iterable[Row], *, by: str, reverse: bool) -> list[Row]:
     """Return the rows by one of ORDERS; those that lack it come last either way."""
     rank = ORDERS.get(by)
     if rank is None:
-        raise ConfigError(
-            f"--sort '{by}' is no order{did_you_mean(by, ORDERS)} (there are {', '.join(ORDERS)})"
-        )
+        raise ConfigError(f"--sort takes {', '.join(ORDERS)}; got '{by}'{did_you_mean(by, ORDERS)}")
     keyed = [(rank(row), row) for row in rows]
     ranked = [(key, row) for key, row in keyed if key is not None]
     ranked.sort(key=lambda pair: pair[0], reverse=reverse)
@@ -147,8 +156,7 @@ def _words(texts: Iterable[str]) -> list[str]:
 def _state(word: str) -> str:
     if word not in STATES:
         raise ConfigError(
-            f"--state '{word}' is no state{did_you_mean(word, STATES)} "
-            f"(there are {', '.join(STATES)})"
+            f"--state takes {', '.join(STATES)}; got '{word}'{did_you_mean(word, STATES)}"
         )
     return word
 

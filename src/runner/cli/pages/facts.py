@@ -2,9 +2,9 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.cli.pages.checkpoints import checkpoints_of
 from runner.cli.pages.evaluations import evaluations_of
@@ -12,14 +12,18 @@ from runner.cli.pages.jobs import jobs_of
 from runner.cli.pages.samples import samples_of
 from runner.config.written import read_config
 from runner.errors import RunError
+from runner.files import leads_out
 from runner.reports.reliability import ReliabilityReport, reliability_from
 from runner.reports.run_facts import CodeFacts, RunFacts
 from runner.run.data_note import read_data_note
 from runner.run.directory import RunDirectory
 from runner.run.journal import readable_rows
 from runner.run.provenance import read_provenance
+from runner.run.signature import is_ours
 from runner.sweeps.history import describe_code
 from runner.sweeps.summary import log_of, run_row
+
+_Read = TypeVar("_Read")
 
 _LOG_LINES = 60
 _LOG_BYTES = 64_000
@@ -27,7 +31,11 @@ _UNTOLD = ("completed", "running", "queued")  # states whose log nobody asks for
 
 
 def facts_of(directory: RunDirectory) -> RunFacts:
-    """Return what the page of a run says, from the run's own files."""
+    """Return what the page of a run says, from the run's own files.
+
+    RunError for a run from elsewhere with links that lead out of it.
+    """
+    _refuse_links_out(directory)
     provenance = read_provenance(directory.provenance)
     config = (read_config(directory.config) if directory.config.is_file() else None) or {}
     trainer = config.get("trainer") or {}
@@ -38,6 +46,8 @@ def facts_of(directory: RunDirectory) -> RunFacts:
     evaluations, problems = evaluations_of(directory)
     if damaged:
         problems.insert(0, _damaged(directory.journal.name, damaged))
+    samples = _guarded(lambda: samples_of(directory, config), problems)
+    reliability = _guarded(lambda: _reliability(directory), problems)
     started = jobs[0]["time"] if jobs else None
     last = max((one.time for one in rows), default=None)
     return RunFacts(
@@ -65,14 +75,36 @@ def facts_of(directory: RunDirectory) -> RunFacts:
         jobs=jobs_of(directory, jobs, state=row.state),
         rows=rows,
         evaluations=evaluations,
-        samples=samples_of(directory, config),
-        reliability=_reliability(directory),
+        samples=samples,
+        reliability=reliability,
         checkpoints=checkpoints_of(directory, rows, metric=metric),
         reads_pictures=directory.preprocessor.is_dir(),
         config=_lines(directory.config),
         given=_given(jobs),
         log=_last_lines(directory) if row.state not in _UNTOLD else [],
     )
+
+
+def _guarded(read: Callable[[], _Read | None], problems: list[str]) -> _Read | None:
+    """Return what `read` gives; what cannot be read is told among the problems."""
+    try:
+        return read()
+    except RunError as error:
+        problems.append(f"{error}; the page is without.")
+        return None
+
+
+def _refuse_links_out(directory: RunDirectory) -> None:
+    """Keep what a stranger's links point to out of a page, which is made to be passed on."""
+    if is_ours(directory):
+        return
+    for path in directory.path.rglob("*"):
+        is_weighed_alone = path.is_relative_to(directory.checkpoints)
+        if path.is_symlink() and not is_weighed_alone and leads_out(directory.path, path):
+            raise RunError(
+                f"{path} leads out of the run, which is not known as yours: its page would show "
+                "what lies there; remove the link"
+            )
 
 
 def _scalars(node: object) -> dict[str, str]:
@@ -139,8 +171,8 @@ def _reliability(directory: RunDirectory) -> ReliabilityReport | None:
         return None
     try:
         return reliability_from(json.loads(directory.reliability.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{directory.reliability} cannot be read: {error}") from error
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise RunError(f"{directory.reliability.name} cannot be read: {error}") from error
 
 
 def _lines(file: Path) -> list[str]:

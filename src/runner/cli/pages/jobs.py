@@ -24,7 +24,7 @@ def jobs_of(
     return [
         JobFacts(
             number=number,
-            host=str(job["host"]),
+            host=str(job.get("host") or ""),
             started=job["time"],
             from_step=job.get("from_step"),
             end=end,

@@ -6,23 +6,36 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, UnidentifiedImageError
+
+from runner.errors import RunError
 from runner.reports.page import Sample
 from runner.reports.run_facts import SampleFacts
 from runner.run.directory import RunDirectory
+from runner.run.signature import is_ours
 
 SHEET = "samples.png"  # that the run itself has drawn
 _TABLE = "predictions.csv"
+_DAMAGES = (
+    *(OSError, ValueError, TypeError, LookupError, AttributeError, SyntaxError),
+    Image.DecompressionBombError,
+)
 _MOST_WRONG = 36
 _MOST_RIGHT = 12
 _THUMBNAIL = (280, 140)
+_LEGEND = "Green is right; red is wrong, with the truth below it."
 _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def samples_of(directory: RunDirectory, config: Mapping[str, Any]) -> SampleFacts | None:
-    """Return samples of the newest evaluation after the training; else those of the training."""
+    """Return samples of the newest evaluation after the training; else those of the training.
+
+    RunError for a sheet of samples that cannot be read.
+    """
     tables = [*directory.evaluations.glob(f"[!.]*/{_TABLE}"), *directory.predictions.glob("*.csv")]
+    roots = _roots(directory, config)
     for table in sorted(tables, key=lambda path: -path.stat().st_mtime):
-        facts = _of_table(table, _roots(directory, config))
+        facts = _of_table(table, roots)
         if facts is not None:
             return facts
     return _of_sheet(directory.plots / SHEET)
@@ -46,12 +59,17 @@ def _of_sheet(path: Path) -> SampleFacts | None:
         return None
     from runner.reports.samples import read_sheet  # the drawing of pictures, only where one is
 
-    title, samples = read_sheet(path)
+    try:
+        title, samples = read_sheet(path)
+    except _DAMAGES as error:
+        raise RunError(f"{path.name} cannot be read: {error}") from error
     if not samples:
         return None
     wrong = sum(sample.is_wrong for sample in samples)
+    end = "these come first" if wrong else "the least sure come first"
     told = (
-        f"{title.partition(': ')[2] or title}: {wrong} of {len(samples)} wrong; these come first."
+        f"{title.partition(': ')[2] or title}: {wrong or 'none'} of {len(samples)} wrong; {end}. "
+        f"{_LEGEND} The percentages are the model's own confidence, not calibrated."
     )
     return SampleFacts(samples=in_order(samples), told=told[0].upper() + told[1:])
 
@@ -70,12 +88,13 @@ def _of_table(path: Path, roots: Iterable[Path]) -> SampleFacts | None:
     right = ordered[len(wrong) :]
     shown = [*wrong[:_MOST_WRONG], *right[:_MOST_RIGHT]]
     name = path.parent.name if path.name == _TABLE else path.stem
+    shown_wrong, shown_right = min(len(wrong), _MOST_WRONG), min(len(right), _MOST_RIGHT)
+    parts = [f"{shown_wrong} of them, the surest first"] if wrong else []
+    parts += [f"the {shown_right} others of which the model was least sure"] if right else []
     told = (
-        f"{name}: {len(wrong)} of {len(samples)} wrong. Here are {min(len(wrong), _MOST_WRONG)} of "
-        f"them, the surest first, and the {min(len(right), _MOST_RIGHT)} right ones of which the "
-        "model was least sure."
+        f"{name}: {len(wrong) or 'none'} of {len(samples)} wrong. Here are {', and '.join(parts)}. "
+        f"{_LEGEND}"
     )
-    roots = list(roots)
     return SampleFacts(samples=[_with_picture(sample, roots) for sample in shown], told=told)
 
 
@@ -91,8 +110,8 @@ def _with_picture(sample: Sample, roots: Iterable[Path]) -> Sample:
     if Path(sample.name).suffix.lower() not in _PICTURES:
         return sample
     for root in roots:
-        path = root / sample.name
-        if path.is_file():
+        path = (root / sample.name).resolve()
+        if path.is_relative_to(root) and path.is_file():
             picture = _thumbnail(path)
             return Sample(
                 text=sample.text,
@@ -105,8 +124,6 @@ def _with_picture(sample: Sample, roots: Iterable[Path]) -> Sample:
 
 
 def _thumbnail(path: Path) -> bytes | None:
-    from PIL import Image, UnidentifiedImageError
-
     try:
         with Image.open(path) as picture:
             small = picture.convert("RGB")
@@ -119,7 +136,14 @@ def _thumbnail(path: Path) -> bytes | None:
 
 
 def _roots(directory: RunDirectory, config: Mapping[str, Any]) -> list[Path]:
-    """Return the folders in which the pictures may lie."""
+    """Return the folders, resolved, in which the pictures may lie, and outside of which none may.
+
+    A table that someone else wrote may name any file of this machine, and a page is made to be
+    passed on: of a run that is not this user's own only its own directory counts.
+    """
     data = config.get("data")
     root = data.get("root") if isinstance(data, Mapping) else None
-    return [directory.path, Path.cwd(), *([Path(root)] if isinstance(root, str) else [])]
+    roots = [directory.path]
+    if isinstance(root, str) and is_ours(directory):
+        roots.append(Path(root))
+    return [root.resolve() for root in roots]
