@@ -1,5 +1,6 @@
 """Write files so that a reader, or a kill at any instant, never finds half of one."""
 
+import hashlib
 import json
 import os
 from pathlib import Path, PurePosixPath
@@ -60,3 +61,9 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of the content of the file at `path`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

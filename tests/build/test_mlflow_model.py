@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import os
 import signal
 import sqlite3
@@ -72,6 +73,14 @@ def count(database: Path, table: str) -> int:
         return connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
 
 
+def version_of(database: Path) -> tuple[str, dict[str, str]]:
+    """Return description and tags of the one registered version."""
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
+        ((described,),) = connection.execute("SELECT description FROM model_versions").fetchall()
+        tags = connection.execute("SELECT key, value FROM model_version_tags").fetchall()
+    return described, dict(tags)
+
+
 def environment(uri: str) -> dict[str, str]:
     return os.environ | {
         "MLFLOW_TRACKING_URI": uri,
@@ -84,8 +93,9 @@ def environment(uri: str) -> dict[str, str]:
 
 @pytest.mark.timeout(300)
 def test_the_model_is_logged_and_registered_once_and_reads_as_the_run_does(
-    own_plate_run, pictures, tmp_path
+    own_plate_run, pictures, tmp_path, caplog
 ):
+    caplog.set_level(logging.INFO)
     uri, database = f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "mlflow.db"
     track(own_plate_run, uri, register_as="plates")
     directory = RunDirectory(own_plate_run)
@@ -103,6 +113,14 @@ def test_the_model_is_logged_and_registered_once_and_reads_as_the_run_does(
     scores = [metric for metric in stored.metrics if metric[0] == "evaluation/cer"]
     assert len(scores) == 2  # of two evaluations: that of the model is no third
     assert count(database, "logged_model_metrics") == 1
+    best = {name: value for name, _, _, value in stored.metrics if name.startswith("best/")}
+    card = json.loads(directory.model_card.read_text())
+    metric, value = card["score"]["metric"], card["score"]["value"]
+    assert best == {f"best/{metric}": value, "best/step": card["step"]}
+    described, tags = version_of(database)
+    assert f"step {card['step']}, {metric}=" in described
+    assert tags[metric] == str(value)
+    assert "the model is version 1 of plates" in caplog.text
 
     done = subprocess.run(
         [sys.executable, "-c", LOAD, str(pictures), stored.run_id],

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from runner import Run
 from runner.build import evaluating
 from runner.build.evaluating import Asked, evaluate_run
 from runner.checkpoint.store import CheckpointStore
-from runner.errors import CheckpointError
+from runner.cli.evaluate import _Hurried
+from runner.errors import CheckpointError, ConfigError, RunError
 from runner.run.directory import RunDirectory
 from runner.run.evaluations import read_evaluations
 from runner.run.journal import read_journal
+from runner.trackers.mlflow.tracker import MLflowTracker
 from tests.commands.command import BARE, call, only_run
 
 QUICK = (
@@ -214,3 +217,68 @@ def test_several_sets_are_measured_at_once_or_one_of_them(
     assert rows[1].startswith("day/0,") and rows[181].startswith("night/0,")
     night = evaluate_run(Asked(path=run, split="evaluation.night")).evaluation
     assert night.values["loss"] == both.evaluation.values["night.loss"]
+
+
+def test_a_folder_that_cannot_be_written_costs_no_results(run: Path, tmp_path: Path) -> None:
+    (run / "evaluations").touch()  # no folder can be there; root may write anywhere
+    done = call("evaluate", str(run), "--json", cwd=tmp_path)
+    assert done.returncode == 1 and "evaluations cannot be written" in done.stderr
+    assert "--to FOLDER" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert set(json.loads(done.stdout)) == {"loss", "accuracy", "macro_f1"}
+    kept = call("evaluate", str(run), "--to", "kept", cwd=tmp_path)
+    assert kept.returncode == 0 and kept.stdout.endswith("results: kept/test/predictions.csv\n")
+    refused = call("evaluate", str(run), "--to", str(run / "evaluations/x"), cwd=tmp_path)
+    assert refused.returncode == 1 and not refused.stdout
+
+
+def test_a_name_that_another_question_has_is_refused_before_computing(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate_run(Asked(path=run, name="mine"))
+    monkeypatch.setattr(evaluating, "evaluate_split", lambda *_, **__: pytest.fail("computed"))
+    with pytest.raises(ConfigError, match="mine is there already"):
+        evaluate_run(Asked(path=run, name="mine", split="train"))
+
+
+def test_results_under_a_name_that_is_taken_are_told_all_the_same(run: Path) -> None:
+    evaluate_run(Asked(path=run, name="mine"))
+    record = run / "evaluations/mine/evaluation.json"
+    record.write_text(record.read_text().replace('"loss": ', '"loss": 1'), encoding="utf-8")
+    done = call("evaluate", str(run), "--name", "mine", "--json", cwd=run.parent)
+    assert done.returncode == 1 and "mine is there already, with other results" in done.stderr
+    assert set(json.loads(done.stdout)) == {"loss", "accuracy", "macro_f1"}
+
+
+def test_how_it_is_computed_makes_no_new_evaluation(run: Path) -> None:
+    first = evaluate_run(Asked(path=run))
+    how = ["data.evaluation_batch_size=7", "hardware.device=cpu"]
+    again = evaluate_run(Asked(path=run, overrides=how))
+    assert not again.is_new and again.folder == first.folder
+    assert again.evaluation.how == how and again.evaluation.overrides == []
+
+
+def test_data_that_the_model_cannot_take_are_a_sentence(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def misfit(*_arguments, **_options):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied (64x9 and 64x8)\nat ...")
+
+    monkeypatch.setattr(evaluating, "evaluate_split", misfit)
+    with pytest.raises(RuntimeError, match="^mat1"):  # without overrides it is a bug
+        evaluate_run(Asked(path=run))
+    with pytest.raises(RunError, match=r"cannot take test with data.split_seed=2.*multiplied") as e:
+        evaluate_run(Asked(path=run, overrides=["data.split_seed=2"]))
+    assert len(str(e.value).splitlines()) == 1
+
+
+def test_a_server_that_is_down_is_waited_for_10_seconds_at_most() -> None:
+    tracker = MLflowTracker(tracking_uri="http://127.0.0.1:9", experiment="mine")
+    (hurried,) = _Hurried(None).mlflow({"mlflow": tracker}).values()
+    assert hurried.finish_timeout_seconds == 10.0 and tracker.finish_timeout_seconds == 60.0
+    assert tracker.within(90.0).finish_timeout_seconds == 60.0
+
+
+def test_in_python_results_that_cannot_be_kept_are_a_warning(run: Path) -> None:
+    (run / "evaluations").touch()
+    with pytest.warns(UserWarning, match="the results are not kept: .* cannot be written"):
+        assert Run(run).evaluate().values["loss"] > 0

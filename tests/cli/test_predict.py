@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from runner.build.evaluating import Asked, evaluate_run
-from runner.cli.predict import paths_from
+from runner.cli.named_pictures import paths_from
 from tests.commands.command import BARE, call, only_run
 
 SMALL = (
@@ -73,7 +73,7 @@ def test_a_file_is_written_whole_in_the_format_of_its_suffix(folder: Path, tmp_p
     assert output.read_text(encoding="utf-8").startswith("file,text,confidence\nPICTURES/0.jpg,")
     assert [path.name for path in tmp_path.iterdir()] == ["readings.csv"]
     refused = predict(folder, "PICTURES", "--output", str(tmp_path / "nowhere" / "a.csv"))
-    assert refused.returncode == 1 and "cannot be written: no such file" in refused.stderr.lower()
+    assert refused.returncode == 1 and "cannot be written: there is no folder" in refused.stderr
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_is_read(folder: Path, tmp_path: Path) -> None:
@@ -153,3 +153,46 @@ def test_a_run_that_reads_no_pictures_says_what_to_do(folder: Path, tmp_path: Pa
     done = call("predict", str(own), "x.jpg", cwd=folder)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert "reads no pictures" in done.stderr and "`evaluate` writes" in done.stderr
+
+
+def test_one_bad_name_costs_no_other_picture(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "readings.csv"
+    bad = ["x" * 5000 + ".jpg", "bell\a\x1b[31m.jpg"]
+    done = predict(folder, *bad, "PICTURES/1.jpg", "--output", str(output))
+    assert done.returncode == 1 and output.read_text(encoding="utf-8").count("\n") == 2
+    lines = done.stderr.splitlines()
+    assert "file name too long" in lines[1] and len(lines[1]) < 400
+    assert "bell\\x07\\x1b[31m.jpg does not exist" in lines[2]
+    assert str(output) not in done.stderr
+
+
+def test_the_bytes_of_a_picture_are_no_names(folder: Path, monkeypatch) -> None:
+    for content in ((folder / "PICTURES/1.jpg").read_bytes(), b"\x89PNG\r\n\x1a\n\0\0"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        done = predict(folder, "-", "--output", str(folder / "none.csv"))
+        assert done.returncode == 1 and "none.csv" not in done.stderr
+        assert "standard input holds the bytes of a picture" in done.stderr
+        assert done.stderr.isprintable() or "\ufffd" not in done.stderr
+        assert not (folder / "none.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--output", "a.csv", "--format", "jsonl"], "ends as csv does, and --format is jsonl"),
+        (["--output", "a.xlsx"], ".xlsx says no format; end it with .csv, .jsonl, .txt"),
+        (["--output", "nowhere/a.csv"], "there is no folder nowhere"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_before_the_model_is_read(
+    folder: Path, arguments: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.cli.predict.load_reader", lambda *_, **__: pytest.fail("read"))
+    done = predict(folder, "PICTURES", *arguments)
+    assert done.returncode in (1, 2) and expected in done.stderr
+
+
+def test_an_output_that_is_no_file_is_written_into(folder: Path) -> None:
+    done = predict(folder, "PICTURES", "--output", os.devnull, "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    assert not Path(os.devnull).is_file()

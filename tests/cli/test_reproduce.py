@@ -92,6 +92,41 @@ def test_a_run_is_made_again_from_code_that_is_gone(repository: Path, path: Path
     assert git(repository, "status", "--porcelain") == before
 
 
+def test_only_the_first_steps_are_trained_again(repository: Path, path: Path) -> None:
+    done = run("reproduce", str(path), "--steps", "3", cwd=repository.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "up to step 3 are the same to the bit" in done.stdout
+    assert "to go on" not in done.stdout + done.stderr
+    again = Run(path / "reproduced/run")
+    assert again.status.step == 3
+    assert again.config["trainer"]["max_steps"] == 6
+
+
+def test_fewer_steps_than_to_the_first_row_are_those_up_to_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    rows = [line for line in lines if json.loads(line)["step"] > 2]
+    (path / "metrics.jsonl").write_text("".join(rows))
+    wanted = []
+
+    def train(again: RunDirectory, *_: object, until: int, after_step: int, **__: object) -> None:
+        wanted.append((until, after_step))
+        again.journal.write_text("".join(rows))
+
+    monkeypatch.setattr(module, "train_again", train)
+    assert module.reproduce(path, module.Wishes(steps=2)) == 0
+    assert "nothing is logged up to step 2, and the first row is at 3" in capsys.readouterr().out
+    assert wanted == [(3, 3)]
+
+
+def test_code_that_was_not_kept_is_told(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    left_out = {"login.py": {"bytes": 9, "code": "secret"}, "...": "code and 3 more files"}
+    change(path, lambda told: told["source"].update(left_out=left_out))
+    assert module.reproduce(path, module.Wishes(check_only=True)) == 1
+    assert "is not in run.json (large, many, or a secret): login.py" in capsys.readouterr().out
+
+
 def test_a_difference_is_told_with_its_first_step_and_reasons(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -104,9 +104,9 @@ def test_ranks_are_started_write_one_directory_and_the_score_is_returned(project
     for job in ("0", "1"):
         (directory,) = (project / "outputs/run/sweeps").glob(f"*/{job}")
         assert status(directory)["state"] == "completed"
-        assert "done score=" in log_of(directory, 0)
-        assert "done score=" in log_of(directory, 1)
-    assert done.stderr.count("done score=") == 2, "rank 1 speaks to the terminal too"
+        assert "done evaluation.loss=" in log_of(directory, 0)
+        assert "done evaluation.loss=" in log_of(directory, 1)
+    assert done.stderr.count("done evaluation.loss=") == 2, "rank 1 speaks to the terminal too"
 
 
 def test_an_exception_on_one_rank_ends_all_and_is_the_one_that_is_told(project: Path) -> None:
@@ -217,8 +217,8 @@ def test_ranks_of_a_launcher_are_recognised(project: Path, launcher: tuple[str, 
     directory = only_run(project)
     assert status(directory)["state"] == "completed"
     assert status(directory)["jobs"] == 1
-    assert "done score=" in log_of(directory, 1)
-    assert done.stderr.count("done score=") == 1
+    assert "done evaluation.loss=" in log_of(directory, 1)
+    assert done.stderr.count("done evaluation.loss=") == 1
 
 
 SCRIPT = """\

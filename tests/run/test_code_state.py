@@ -90,3 +90,13 @@ def test_a_lost_or_damaged_order_is_told_and_ends_no_job(
 def test_a_job_that_was_in_no_queue_knows_of_no_submission(root: Path) -> None:
     assert code_when_submitted() is None
     assert code_of_process() == code_state(root)
+
+
+def test_a_run_in_the_repository_is_no_change_of_the_code(root: Path) -> None:
+    path = root / "results" / "own" / "1"
+    begin(path)
+    write(path / "plots" / "draw.py", "x = 1\n")
+    assert begin(path).warnings == []
+    provenance = read_provenance(RunDirectory(path).provenance)
+    assert provenance["code"]["diff"] == "" and provenance["source"]["left_out"] == {}
+    assert [{"code", "source"} & job.keys() for job in provenance["jobs"]] == [set(), set()]

@@ -12,6 +12,7 @@ from runner.run.evaluations import (
     new_evaluation,
     read_evaluation,
     read_evaluations,
+    refuse_taken,
 )
 
 FOUND = Evaluation(
@@ -88,3 +89,21 @@ def test_a_damaged_or_newer_one_is_told(tmp_path: Path) -> None:
     record.write_text("{")
     with pytest.raises(RunError, match="cannot be read"):
         read_evaluations(tmp_path)
+
+
+def test_where_it_was_computed_makes_no_new_one(tmp_path: Path) -> None:
+    keep(tmp_path, FOUND)
+    near = {"loss": float("nan"), "cer": 0.1 * (1 + 1e-5)}
+    elsewhere = replace(FOUND, how=["hardware.device=cuda"], values=near)
+    assert keep(tmp_path, elsewhere) == ("test", False)
+    assert keep(tmp_path, replace(FOUND, values=near)) == ("test_2", True)  # the same must be equal
+    far = {"loss": 0.5, "cer": 0.1}
+    assert keep(tmp_path, replace(elsewhere, values=far)) == ("test_3", True)
+
+
+def test_a_name_of_another_question_is_refused_at_once(tmp_path: Path) -> None:
+    keep(tmp_path, FOUND)
+    refuse_taken(tmp_path, replace(FOUND, values={}, num_samples=None))
+    for other in (replace(FOUND, step=9), replace(FOUND, overrides=["task.beam_width=4"])):
+        with pytest.raises(ConfigError, match="is there already, with other results"):
+            refuse_taken(tmp_path, other)

@@ -6,6 +6,7 @@ import pytest
 
 from runner.errors import RunError
 from runner.run import repository as module
+from runner.run import untracked
 from runner.run.code_copy import copy_code, has_commit
 from runner.run.code_state import code_and_source, code_state
 from runner.run.repository import look_at_repository, patch_of, text_of
@@ -122,7 +123,7 @@ def test_data_is_named_and_not_kept_and_runs_are_neither(root: Path) -> None:
 
 
 def test_code_that_is_large_is_named_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LARGEST_FILE", 10)
+    monkeypatch.setattr(untracked, "_LARGEST_FILE", 10)
     write(root / "large.py", "x = 1234567890\n")
     found = look_at_repository(root)
     assert found is not None

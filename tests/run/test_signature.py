@@ -80,3 +80,51 @@ def test_a_damaged_key_signs_nothing(state: Path, tmp_path: Path) -> None:
     (state / "key").write_bytes(b"")
     assert not is_ours(signed(tmp_path / "run", "seed: 0\n"))
     assert (state / "key").stat().st_size == 0
+
+
+def test_signatures_of_other_machines_stay_while_the_config_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, homes = tmp_path / "run", [str(tmp_path / f"home_{number}") for number in range(3)]
+    directory = RunDirectory(path)
+    for home in homes:
+        monkeypatch.setenv("XDG_STATE_HOME", home)
+        signed(path, "seed: 0\n")
+    for home in homes:
+        monkeypatch.setenv("XDG_STATE_HOME", home)
+        assert is_ours(directory), home
+    signed(path, "seed: 1\n")
+    assert is_ours(directory)
+    monkeypatch.setenv("XDG_STATE_HOME", homes[0])
+    assert not is_ours(directory)
+
+
+def test_a_signature_does_not_grow_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    for number in range(20):
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / f"home_{number}"))
+        signed(directory.path, "seed: 0\n")
+    assert is_ours(directory)
+    assert len(directory.signature.read_text().splitlines()) == 16
+
+
+def test_why_a_run_is_not_signed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null/state")
+    assert "/dev/null" in str(sign(RunDirectory(tmp_path), "seed: 0\n"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert sign(RunDirectory(tmp_path), "seed: 0\n") is None
+
+
+def _no_links(*_: object) -> None:
+    raise PermissionError("no hard links here")
+
+
+def test_a_disk_without_hard_links_has_a_key(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.link", _no_links)
+    assert is_ours(signed(tmp_path / "run", "seed: 0\n"))
+    assert [path.name for path in state.iterdir()] == ["key"]
+    assert stat.S_IMODE((state / "key").stat().st_mode) == 0o600

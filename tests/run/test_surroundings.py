@@ -46,6 +46,7 @@ def test_an_early_run_is_compared_as_far_as_it_knows(now: dict[str, Any]) -> Non
 
 def test_variables_that_change_results_are_as_they_were_and_places_are_not() -> None:
     then = {"environment": {"OMP_NUM_THREADS": "2", "RUNNER_OUTPUT_DIR": "/then"}}
+    then["environment"]["TORCHELASTIC_USE_AGENT_STORE"] = "True"
     now = {"MKL_NUM_THREADS": "9", "RUNNER_OUTPUT_DIR": "/now", "HOME": "/me", "HF_TOKEN": "t"}
     assert environment_of_then(then, now) == {
         "OMP_NUM_THREADS": "2",

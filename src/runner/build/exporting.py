@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,24 +11,26 @@ from torch import nn
 
 from runner.build.examples import Examples, example_batches
 from runner.build.export_readme import write_readme
+from runner.build.export_target import carry_evaluations, carry_over, check_target
 from runner.build.model_card import model_card
+from runner.build.network import describe_network, reads_pictures
 from runner.build.trained import extras, trained_step
 from runner.build.trained_weights import load_trained_weights, read_trained_weights
-from runner.build.trusted import trusted_config
-from runner.checkpoint.manifest import sha256_of
+from runner.build.used_run import config_to_use, run_to_use
 from runner.checkpoint.weights import save_weights, weight_files
 from runner.config.instantiate import instantiate
 from runner.config.options import HardwareOptions
 from runner.config.run_config import RunConfig
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError, RunnerError
-from runner.files import sync_directory
+from runner.files import sha256_of
 from runner.inference import onnx_model, traced
 from runner.inference.call import StandIn, watch
 from runner.inference.export_check import Checked, Original, check_exported
 from runner.inference.traced import Traced, trace
 from runner.run.directory import RunDirectory
 from runner.run.model_card import ModelCard, is_exported, read_model_card, write_model_card
+from runner.run.whole import bring_back, new_folder, put_in_place
 from runner.runtime.device import prepare_hardware
 from runner.runtime.precision import Precision
 
@@ -39,7 +41,7 @@ _SAVE: dict[str, Callable[[Traced, Path], StandIn]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Exported:
     """What was exported, and what came of each program that was asked for."""
 
@@ -62,41 +64,39 @@ def export_model(
 
     Weights (safetensors), config, preprocessor, calibration, card and a page about them, whole or
     not at all; with those of `programs` (TORCH_EXPORT, ONNX) that can be made, each compared with
-    the original. Another model in `to` is replaced with `force` alone, anything else never. Raises
-    RunnerError, and then nothing is written.
+    the original. The same model in `to` is written anew: its evaluations and its programs stay. For
+    another model, or other files in its folder, it takes `force`; what is no model is never
+    replaced. Raises RunnerError, and then nothing is written.
     """
-    source = RunDirectory(path)
+    source = run_to_use(path)
     chosen = trained_step(source, step)
-    target = (to or source.export).absolute()
-    _check_target(target, source, chosen, force=force)
-    partial = RunDirectory(target.with_name(f".{target.name}.{os.getpid()}.partial"))
-    shutil.rmtree(partial.path, ignore_errors=True)
-    partial.path.mkdir(parents=True)
+    target = RunDirectory((to or source.export).resolve())
     try:
-        card = _write_model(source, chosen, partial)
-        exported = Exported(folder=target, card=card)
-        if programs:
-            _write_programs(source, chosen, programs, partial.path, exported, trust)
-        write_readme(partial.path, card, exported.told)
-        _replace(target, partial.path)
-    finally:
-        shutil.rmtree(partial.path, ignore_errors=True)
+        bring_back(target.path)
+        check_target(target.path, source, _card(source, chosen), force=force)
+        with new_folder(target.path.parent) as folder:
+            partial = RunDirectory(folder)
+            exported = Exported(folder=target.path, card=_write_model(source, chosen, partial))
+            if programs:
+                _write_programs(source, chosen, programs, folder, exported, trust)
+            _finish(partial, target, exported)
+            put_in_place(folder, target.path)
+            carry_evaluations(partial, target)  # of an evaluation that was made meanwhile
+    except OSError as error:
+        raise RunError(f"{target.path} cannot be written: {error.strerror or error}") from error
     return exported
 
 
-def _check_target(target: Path, source: RunDirectory, step: int, *, force: bool) -> None:
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
-    there = RunDirectory(target)
-    if not is_exported(there) or target == source.path.absolute():
-        raise RunError(f"{target} is there and no exported model: give another folder with --to")
-    if force:
-        return
-    with suppress(RunnerError):  # one that cannot be read is another one
-        old, new = read_model_card(there.model_card), _card(source, step)
-        if (old.run, old.step) == (new.run, new.step):
-            return
-    raise RunError(f"{target} holds another model: --force replaces it, --to names another folder")
+def _finish(partial: RunDirectory, target: RunDirectory, exported: Exported) -> None:
+    """Write the page and the card, let stay what may, and have all of it on the disk."""
+    exported.card = carry_over(target, partial, exported.card)
+    write_model_card(partial.model_card, exported.card)
+    write_readme(partial.path, exported.card)
+    for path in partial.path.rglob("*"):
+        if path.is_file():
+            path.chmod(partial.path.stat().st_mode & 0o666)  # safetensors lets nobody else read
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def _card(source: RunDirectory, step: int) -> ModelCard:
@@ -107,7 +107,7 @@ def _write_model(source: RunDirectory, step: int, target: RunDirectory) -> Model
     tied = save_weights(read_trained_weights(source, step), target.path)
     files = weight_files(target.path)
     checksums = {file.name: sha256_of(file) for file in files}
-    card = replace(_card(source, step), weights=checksums, tied=tied)
+    card = replace(_card(source, step), weights=checksums, tied=tied, programs={}, network={})
     shutil.copyfile(source.config, target.config)
     for extra in extras(source):
         if extra.is_dir():
@@ -128,10 +128,14 @@ def _write_programs(
 ) -> None:
     """Make each program; one that cannot be made is a problem, and harms nothing else."""
     try:
-        config = trusted_config(source, trust=trust)
+        config = config_to_use(source, trust=trust)
         original, examples = _original(source, config, step)
         call, _ = watch(original.model, original.task, original.batches[0], autocast=nullcontext)
-        program = trace(original.model, call)
+        program = trace(original.model, call, only_batch=reads_pictures(config))
+        network = describe_network(
+            config, original.task, call, program.output_names, any_batch=program.takes_any_batch
+        )
+        program = replace(program, facts=network)
     except RunnerError as error:
         exported.problems.extend(f"no {name}: {error}" for name in programs)
         return
@@ -142,7 +146,10 @@ def _write_programs(
             (folder / name).unlink(missing_ok=True)
             exported.problems.append(f"no {name}: {error}")
             continue
-        exported.told.append(f"{name}: {_described(checked, program, examples, config)}")
+        told = _described(checked, program, examples, config)
+        exported.told.append(f"{name}: {told}")
+        made = {**exported.card.programs, name: told}
+        exported.card = replace(exported.card, programs=made, network=network)
 
 
 def _original(source: RunDirectory, config: RunConfig, step: int) -> tuple[Original, Examples]:
@@ -169,23 +176,3 @@ def _described(checked: Checked, program: Traced, examples: Examples, config: Ru
         f"same predictions as the original for {checked.num_samples} samples {examples.source}, "
         f"outputs within {checked.difference:.1g}, in float32{others}; it takes {count}"
     )
-
-
-def _replace(target: Path, partial: Path) -> None:
-    """Put `partial` where `target` is; what is there goes only then."""
-    for path in partial.rglob("*"):
-        if path.is_file():
-            path.chmod(partial.stat().st_mode & 0o666)  # safetensors lets nobody else read its own
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    aside = target.with_name(f".{target.name}.{os.getpid()}.replaced")
-    if target.exists():
-        target.rename(aside)
-    try:
-        partial.rename(target)
-    except OSError:
-        with suppress(OSError):
-            aside.rename(target)
-        raise
-    sync_directory(target.parent)
-    shutil.rmtree(aside, ignore_errors=True)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from runner.build.trained import trained_step
 from runner.build.trained_weights import load_trained_weights
-from runner.build.trusted import trusted_config
+from runner.build.used_run import config_to_use, run_to_use
 from runner.config.instantiate import instantiate
 from runner.config.options import HardwareOptions, PrecisionOptions
 from runner.config.run_config import RunConfig
@@ -78,14 +78,17 @@ def load_reader(
     """Return the reader that was trained in `path`, a run's directory or an exported model.
 
     A run has its best weights, or those of `step`. Its data need not be there. With the `engine`
-    "onnx" it is the model.onnx of an exported model that reads, on the CPU. Of what comes from
+    "onnx" it is the model.onnx of an exported model that reads, on the CPU; of a run that in its
+    folder "export", if it has the same weights. Of what comes from
     elsewhere, `trust` says whose code its config may name: packages, or True for all. Raises
     RunnerError for what is neither, or reads no pictures.
     """
-    directory = RunDirectory(Path(path))
-    config = trusted_config(directory, trust=Trust.of(trust))
+    directory = run_to_use(Path(path))
+    config = config_to_use(directory, trust=Trust.of(trust))
     place = _place(engine, device, config.hardware.threads)
     chosen = trained_step(directory, step)
+    if engine == "onnx":
+        directory = _with_onnx(directory, chosen)
     preprocessor = _preprocessor(config, directory.path)
     if engine == "onnx":
         model, options = load_onnx(directory.path / ONNX), PrecisionOptions()
@@ -112,6 +115,19 @@ def _place(engine: str, device: str, threads: int | None) -> torch.device:
         raise ConfigError(f"engine=onnx reads on the CPU: device must be auto or cpu, got {device}")
     wanted = "cpu" if engine == "onnx" else device
     return prepare_hardware(HardwareOptions(device=wanted, threads=threads))
+
+
+def _with_onnx(directory: RunDirectory, step: int) -> RunDirectory:
+    """Return the model that was exported from a run as ONNX; RunError for one of another step."""
+    exported = RunDirectory(directory.export)
+    if (directory.path / ONNX).is_file() or not (exported.path / ONNX).is_file():
+        return directory
+    if (own := trained_step(exported)) != step:
+        raise RunError(
+            f"{exported.path / ONNX} is the model of step {own}, and step {step} is asked for: "
+            f"python -m runner export {directory.path} --onnx --step {step} --force writes that"
+        )
+    return exported
 
 
 def calibration_of(directory: RunDirectory, step: int) -> Calibration | Uncalibrated:

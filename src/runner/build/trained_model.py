@@ -5,10 +5,9 @@ from pathlib import Path
 from torch import nn
 
 from runner.build.trained_weights import load_trained_weights
-from runner.build.trusted import trusted_config
+from runner.build.used_run import config_to_use, run_to_use
 from runner.config.instantiate import instantiate
 from runner.config.trust import Trust
-from runner.run.directory import RunDirectory
 
 
 def trained_model(
@@ -21,7 +20,7 @@ def trained_model(
     `trust` says whose code its config may name: packages, or true for all. Raises RunnerError for a
     run without any.
     """
-    directory = RunDirectory(Path(run))
-    config = trusted_config(directory, trust=Trust.of(trust))
+    directory = run_to_use(Path(run))
+    config = config_to_use(directory, trust=Trust.of(trust))
     model = instantiate(config.model, "model")
     return load_trained_weights(model, directory, step)

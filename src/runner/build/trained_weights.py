@@ -5,10 +5,10 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from runner.build.trained import trained_step
-from runner.checkpoint.manifest import sha256_of
 from runner.checkpoint.store import CheckpointStore
 from runner.checkpoint.weights import fit_weights, read_tensors, weight_files
 from runner.errors import CheckpointError
+from runner.files import sha256_of
 from runner.run.directory import RunDirectory
 from runner.run.model_card import is_exported, read_model_card
 

@@ -6,7 +6,6 @@ and schedulers of torch, models and configs of transformers. For all else the us
 trusts it. Names are looked at before anything they name is imported.
 """
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -80,16 +79,26 @@ def refuse_untrusted(node: Any, directory: RunDirectory, trust: Trust) -> None:
     """
     if trust.everything or is_ours(directory):
         return
-    if found := list(dict.fromkeys(_untrusted(node, "", trust))):
+    if found := untrusted(node, trust):
         raise RunError(
-            f"{directory.path} was made elsewhere, and to use it would run what its config names: "
-            f"{', '.join(found)}; look at {directory.config}, and if you trust whoever wrote it, "
-            f"add trust=true{_or_packages(found)} (in Python: trust=True)"
+            f"{directory.path} was made elsewhere, and its {directory.config.name} names what "
+            f"would run here: {', '.join(found)}; if you trust whoever wrote it, "
+            f"{trust.advice(packages_of(found))}"
         )
 
 
+def untrusted(node: Any, trust: Trust) -> list[str]:
+    """Return, each once and with its place, everything in `node` that must not be built."""
+    return list(dict.fromkeys(_untrusted(node, "", trust)))
+
+
+def packages_of(found: list[str]) -> list[str]:
+    """Return the packages of what `untrusted` has found; none if those are no answer."""
+    names = sorted({text.partition(".")[0] for text in found})
+    return names if all(name.isidentifier() for name in names) else []
+
+
 def _untrusted(node: Any, path: str, trust: Trust) -> Iterator[str]:
-    """Give, with its place, everything in `node` that must not be built."""
     if isinstance(node, list | tuple):
         for index, item in enumerate(node):
             yield from _untrusted(item, f"{path}[{index}]", trust)
@@ -168,17 +177,16 @@ def _is_of_transformers(target: str) -> bool:
 
 def _opens(key: object, value: object) -> bool:
     """Return whether a key makes something load code that no `_target_` names."""
-    if isinstance(key, str) and key.endswith(("attn_implementation", "experts_implementation")):
+    if is_opening(key) and key not in _OPENING:
         return isinstance(value, Mapping | list) or value not in _ATTENTION
     return key in _OPENING and value not in (None, False)
 
 
+def is_opening(key: object) -> bool:
+    """Return whether what stands under `key` may make something load code."""
+    kernels = ("attn_implementation", "experts_implementation")
+    return isinstance(key, str) and (key in _OPENING or key.endswith(kernels))
+
+
 def _is_node(value: object) -> bool:
     return isinstance(value, Mapping) and TARGET in value
-
-
-def _or_packages(found: list[str]) -> str:
-    names = {text.partition(".")[0] for text in found}
-    if not all(name.isidentifier() for name in names):
-        return ""
-    return f" or {shlex.quote('trust=' + ','.join(sorted(names)))} to the command"

@@ -12,15 +12,17 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from runner.build.trained_weights import read_trained_weights
+from runner.build.used_run import run_to_use
 from runner.checkpoint import manifest
 from runner.checkpoint.foreign import FILE_SUFFIXES, read_weight_file, read_weight_folder
 from runner.checkpoint.hub import download
 from runner.checkpoint.spread import part_of
 from runner.checkpoint.store import CheckpointStore
 from runner.config.options import Options
-from runner.errors import CheckpointError, ConfigError, did_you_mean
+from runner.errors import CheckpointError, ConfigError, RunError, did_you_mean
 from runner.run.directory import RunDirectory
 from runner.run.model_card import is_exported
+from runner.sweeps.directory import is_sweep
 from runner.training.first_weights import FirstWeights, OwnWeights, Taken
 
 _KEY = "init_weights_from"
@@ -111,6 +113,11 @@ def compare(source: str, weights: Mapping[str, Tensor], model: nn.Module) -> Tak
 
 
 def _read_folder(path: Path) -> dict[str, Tensor]:
+    if is_sweep(path):
+        try:
+            run_to_use(path)
+        except RunError as error:
+            raise CheckpointError(str(error)) from error
     directory = RunDirectory(path)
     if directory.provenance.is_file() or is_exported(directory):
         return read_trained_weights(directory)

@@ -124,11 +124,6 @@ def _file_of(directory: Path, name: str) -> Path:
     return path
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of the file at `path`."""
-    return _entry(path, lambda: None).sha256
-
-
 def _entry(path: Path, beat: Callable[[], None]) -> FileEntry:
     digest, size = hashlib.sha256(), 0
     piece = memoryview(bytearray(min(_READ_BYTES, path.stat().st_size + 1)))

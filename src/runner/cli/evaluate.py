@@ -4,14 +4,15 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from runner.build.evaluating import Asked, Evaluated, evaluate_run
 from runner.cli.columns import table, width_of
 from runner.cli.sync_runs import Feeding, sync_evaluations
 from runner.config.trust import NOBODY_ELSE, Trust
-from runner.errors import RunnerError
+from runner.errors import RunError, RunnerError
 from runner.inference.evaluate import Judged
 from runner.inference.rows import write_rows
 from runner.run.directory import RunDirectory
@@ -19,7 +20,10 @@ from runner.run.evaluations import PREDICTIONS, RECORD
 from runner.run.journal import read_journal
 from runner.run.signature import refuse_stranger
 from runner.run.status import read_status
+from runner.trackers.mlflow.tracker import MLflowTracker
 from runner.training.callbacks.console_view import short
+
+_PATIENCE = 10.0  # seconds
 
 
 def evaluate(
@@ -31,9 +35,13 @@ def evaluate(
     name: str | None,
     device: str | None,
     as_json: bool,
+    to: Path | None = None,
     trust: Trust = NOBODY_ELSE,
 ) -> None:
-    """Evaluate, print the metrics, and deliver them to MLflow if the run is shown there."""
+    """Evaluate, print the metrics, and deliver them to MLflow if the run is shown there.
+
+    Results that cannot be kept are printed, too; RunError then says why.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     placed = [] if device is None else [f"hardware.device={device}"]
     asked = Asked(
@@ -43,6 +51,7 @@ def evaluate(
         name=name,
         overrides=[*overrides, *placed],
         trust=trust,
+        to=to,
     )
     done = evaluate_run(asked)
     if as_json:
@@ -50,7 +59,9 @@ def evaluate(
         print(json.dumps(values))
     else:
         _print(path, done)
-    if done.is_new:
+    if done.problem:
+        raise RunError(f"the results are not kept: {done.problem}")
+    if done.is_new and to is None:
         deliver(RunDirectory(path), trust)
 
 
@@ -69,6 +80,8 @@ def _print(path: Path, done: Evaluated) -> None:
         header, rows = header[:2], [row[:2] for row in rows]
     print("\n".join(table(header, rows, left=["metric"], width=width_of())))
     _print_worst(evaluation.num_wrong, count, done.worst)
+    if done.problem:
+        return
     kept = PREDICTIONS if (done.folder / PREDICTIONS).is_file() else RECORD
     note = "" if done.is_new else " (the same as before)"
     print(f"results: {done.folder / kept}{note}")
@@ -116,6 +129,14 @@ def _in_training(path: Path, split: str, step: int) -> dict[str, float]:
     }
 
 
+class _Hurried(Feeding):
+    """Waits no longer for a server than somebody who has the results on his screen."""
+
+    def mlflow(self, trackers: Mapping[str, Any]) -> dict[str, MLflowTracker]:
+        """Return what `Feeding` does, each with less patience."""
+        return {name: each.within(_PATIENCE) for name, each in super().mlflow(trackers).items()}
+
+
 def deliver(directory: RunDirectory, trust: Trust) -> None:
     """Show it in MLflow; what fails there is told in a line, and `sync` delivers it later.
 
@@ -125,7 +146,7 @@ def deliver(directory: RunDirectory, trust: Trust) -> None:
         return
     try:
         refuse_stranger(directory, trust, to="sync")
-        for synced in sync_evaluations(directory, Feeding(None)):
+        for synced in sync_evaluations(directory, _Hurried(None)):
             if synced.problem or synced.note:
                 print(f"{synced.place}: {synced.problem or synced.note}", file=sys.stderr)
     except (RunnerError, OSError, ValueError, LookupError) as error:

@@ -7,16 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 from runner.build.inference import load_reader
+from runner.cli.named_pictures import paths_from, printable
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.data.pictures import find_pictures
-from runner.errors import DataError, RunError
+from runner.errors import ConfigError, DataError, RunError
 from runner.inference.predict import predict_pictures
 from runner.inference.rows import WRITERS, write_rows
+from runner.run.whole import new_file
 
 STDIN = "-"
+_BY_SUFFIX = {".csv": "csv", ".jsonl": "jsonl", ".txt": "table"}
 
 
 def predict(
@@ -36,6 +39,8 @@ def predict(
     Returns the exit code: 1 if there was one of those, or no picture at all.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    chosen = _format_of(form, output)
+    _check_folder(output)
     reader = load_reader(directory, device=device, step=step, engine=engine, trust=trust)
     print(f"confidence: {reader.calibration}", file=sys.stderr)
     bad = 0
@@ -43,7 +48,7 @@ def predict(
     def tell(_file: object, error: DataError) -> None:
         nonlocal bad
         bad += 1
-        print(f"left out: {error}", file=sys.stderr)
+        print(f"left out: {printable(str(error))}", file=sys.stderr)
 
     readings = predict_pictures(
         reader.model,
@@ -57,31 +62,10 @@ def predict(
         on_unreadable=tell,
     )
     with _opened(output) as file:
-        number = write_rows(map(asdict, readings), form or _format_of(output), file)
+        number = write_rows(map(asdict, readings), chosen, file)
     left_out = f", {bad:,} left out" if bad else ""
     print(f"{number:,} pictures read{left_out}", file=sys.stderr)
     return 0 if number and not bad else 1
-
-
-def paths_from(stream: BinaryIO) -> Iterator[Path]:
-    """Yield the paths that a stream names as they come, one a line; or apart by NUL bytes.
-
-    These are known by the first NUL, which no path has: `find -print0` gives any name whole.
-    """
-    waiting, separator = b"", b""
-    while chunk := _read_some(stream):
-        waiting += chunk
-        if not separator:
-            separator = b"\0" if b"\0" in waiting else b"\n"
-        *whole, waiting = waiting.split(separator)
-        yield from (Path(os.fsdecode(name)) for name in whole if name)
-    if waiting.strip(b"\n"):
-        yield Path(os.fsdecode(waiting))
-
-
-def _read_some(stream: BinaryIO) -> bytes:
-    """Return what is there, without waiting until a buffer is full."""
-    return stream.read1(1 << 16)  # type: ignore[attr-defined]
 
 
 def _paths(files: Iterable[str]) -> Iterator[Path]:
@@ -92,9 +76,30 @@ def _paths(files: Iterable[str]) -> Iterator[Path]:
             yield Path(name)
 
 
-def _format_of(output: Path | None) -> str:
-    suffix = "" if output is None else output.suffix.removeprefix(".").lower()
-    return suffix if suffix in WRITERS else "table"
+def _format_of(form: str | None, output: Path | None) -> str:
+    """Return in which format to write; ConfigError where the suffix says something else."""
+    if output is None or not output.suffix or (output.exists() and not output.is_file()):
+        return form or "table"
+    suffix = output.suffix.lower()
+    meant = _BY_SUFFIX.get(suffix)
+    if form is None and meant is None:
+        raise ConfigError(
+            f"--output {output}: {suffix} says no format; end it with {', '.join(_BY_SUFFIX)}, or "
+            f"add --format {', '.join(WRITERS)}"
+        )
+    if form is not None and meant not in (None, form):
+        raise ConfigError(f"--output {output} ends as {meant} does, and --format is {form}")
+    return form or str(meant)
+
+
+def _check_folder(output: Path | None) -> None:
+    """Raise RunError if there can be no such file, before anything is computed."""
+    if output is None:
+        return
+    if not output.parent.is_dir():
+        raise RunError(f"{output} cannot be written: there is no folder {output.parent}")
+    if not os.access(output.parent, os.W_OK):
+        raise RunError(f"{output} cannot be written: {output.parent} lets nobody write into it")
 
 
 @contextmanager
@@ -103,14 +108,8 @@ def _opened(output: Path | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         return
-    partial = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
+        with new_file(output) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(output)
     except OSError as error:
         raise RunError(f"{output} cannot be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)

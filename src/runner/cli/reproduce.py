@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli.columns import table, width_of
-from runner.cli.rerun import code_of_then, config_of_then, link_data, train_again
+from runner.cli.rerun import code_of_then, config_of_then, link_data
+from runner.cli.retraining import train_again
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.config.written import to_yaml
 from runner.errors import RunError
 from runner.files import write_text_atomically
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row, read_journal
-from runner.run.parting import RowComparison, compare_rows
+from runner.run.parting import OF_THE_MACHINE, RowComparison, compare_rows
 from runner.run.provenance import facts_of_process, read_provenance
 from runner.run.signature import refuse_stranger, sign
 from runner.run.status import read_status
@@ -62,14 +63,21 @@ def reproduce(path: Path, wishes: Wishes, *, trust: Trust = NOBODY_ELSE) -> int:
     for note in code.notes:
         print(f"note: {note}")
     print(f"code: {code.description}")
+    rows, until = _rows_to_compare(original, wishes.steps)
     again = RunDirectory(folder / "run")
     config = config_of_then(original, provenance)
     link_data(config, code)
     text = to_yaml(config)
     sign(again, text)  # looked at above
     write_text_atomically(again.config, text)
-    rows, until = _rows_to_compare(original, wishes.steps)
-    train_again(again, code, provenance, overrides=wishes.overrides, until=until)
+    train_again(
+        again,
+        code,
+        provenance,
+        overrides=wishes.overrides,
+        until=until,
+        after_step=_after_step(rows, until),
+    )
     return _judge(original, again, rows, until, found)
 
 
@@ -143,9 +151,27 @@ def _rows_to_compare(original: RunDirectory, steps: int | None) -> tuple[list[Ro
     if not rows:
         raise RunError(f"{original.path} has logged nothing: there is nothing to compare")
     status, last = read_status(original), max(row.step for row in rows)
-    if status is not None and status.state == "completed":
-        return rows, steps if steps is not None and steps < last else None
-    return rows, last if steps is None else min(steps, last)
+    if steps is not None and steps < last:
+        return rows, max(steps, _first_step(rows, steps))
+    return rows, None if status is not None and status.state == "completed" else last
+
+
+def _first_step(rows: Sequence[Row], steps: int) -> int:
+    """Return the step of the first row that can be compared; tell of it if that is too late."""
+    first = min((row.step for row in rows if row.split not in OF_THE_MACHINE), default=0)
+    if first > steps:
+        print(f"note: nothing is logged up to step {steps}, and the first row is at {first}")
+    return first
+
+
+def _after_step(rows: Sequence[Row], until: int | None) -> int | None:
+    """Return after which step training is to stop; None where it goes on to its own end.
+
+    The last of a run that was stopped may be its end, where there is more to log.
+    """
+    if until is None:
+        return None
+    return until + 1 if until == max(row.step for row in rows) else until
 
 
 def _judge(

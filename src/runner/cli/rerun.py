@@ -1,26 +1,16 @@
-"""What `reproduce` trains: the code of then, the config of then, in a process of its own."""
+"""What `reproduce` trains: the code of then, the config of then."""
 
-import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import runner
 from runner.config.written import read_config
 from runner.errors import RunError
 from runner.run.code_copy import copy_code, has_commit, look_at_root
 from runner.run.code_state import runner_of_process
 from runner.run.directory import RunDirectory
-from runner.run.surroundings import environment_of_then
-
-_LOOK_EVERY_SECONDS = 0.1
-_CONF = "RUNNER_CONFIG_DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +43,14 @@ def code_of_then(
         )
     origin = _repository_with(code["commit"], source, repository)
     copy = folder / "code"
-    edited = tuple(source.get("edited_submodules", ()))
-    notes = copy_code(origin, copy, code=code, edited=edited)
+    notes = copy_code(
+        origin,
+        copy,
+        code=code,
+        edited=source.get("edited_submodules", ()),
+        redacted=source.get("redacted", ()),
+    )
+    notes += _note_of_missing(source)
     notes += _note_of_runner(source)
     here = copy / source.get("folder", "")
     here.mkdir(parents=True, exist_ok=True)
@@ -107,41 +103,6 @@ def link_data(config: Mapping[str, Any], code: CodeOfThen) -> None:
         print(f"data: {text} is that of {original}")
 
 
-def train_again(
-    again: RunDirectory,
-    code: CodeOfThen,
-    provenance: Mapping[str, Any],
-    *,
-    overrides: Sequence[str],
-    until: int | None,
-) -> None:
-    """Train the config in `again` with the code of then, until it has logged all up to `until`.
-
-    Raises RunError when the training fails.
-    """
-    command = [sys.executable, "-m", "runner", "resume", str(again.path), *overrides]
-    sys.stdout.flush()  # what was told stands before what the training tells
-    process = subprocess.Popen(
-        command, cwd=code.working_directory, env=_environment(code, provenance)
-    )
-    is_stopped = False
-    try:
-        while process.poll() is None:
-            if until is not None and not is_stopped and _last_step(again.journal) > until:
-                process.send_signal(signal.SIGTERM)  # all up to there is written
-                is_stopped = True
-            time.sleep(_LOOK_EVERY_SECONDS)
-    except BaseException:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-        raise
-    if process.returncode and not is_stopped:
-        raise RunError(
-            f"the training of then does not go through here: exit code {process.returncode}; its "
-            f"words are above, its log is in {again.logs}"
-        )
-
-
 def _repository_with(commit: str, source: Mapping[str, Any], given: Path | None) -> Path:
     """Return the root of the repository that has the commit."""
     recorded = Path(source["repository"]) if "repository" in source else None
@@ -157,6 +118,20 @@ def _repository_with(commit: str, source: Mapping[str, Any], given: Path | None)
     )
 
 
+def _note_of_missing(source: Mapping[str, Any]) -> list[str]:
+    """Return what to say of code that git did not know, and that was not kept either."""
+    left_out = source.get("left_out", {})
+    missing = [name for name, facts in left_out.items() if _is_code(facts)]
+    if not missing:
+        return []
+    told = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
+    return [f"code that was in no commit is not in run.json (large, many, or a secret): {told}"]
+
+
+def _is_code(facts: object) -> bool:
+    return isinstance(facts, Mapping) and "code" in facts
+
+
 def _note_of_runner(source: Mapping[str, Any]) -> list[str]:
     """Return what to say of a runner that was a checkout of its own, if it is another one now."""
     then = source.get("runner", {})
@@ -168,41 +143,6 @@ def _note_of_runner(source: Mapping[str, Any]) -> list[str]:
     if then["is_edited"]:
         notes.append("runner itself had uncommitted changes, which are not known")
     return notes
-
-
-def _environment(code: CodeOfThen, provenance: Mapping[str, Any]) -> dict[str, str]:
-    environment = environment_of_then(provenance, os.environ)
-    environment.pop("RUNNER_CODE", None)
-    package = Path(runner.__file__).parents[1]
-    own = [] if "site-packages" in package.parts else [str(package)]
-    before = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part]
-    entries = [*map(str, code.path), *before, *own]
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(entries))
-    conf = provenance.get("environment", {}).get(_CONF) or environment.get(_CONF)
-    if conf and code.copy is not None:
-        moved = (_moved(part, code, provenance) for part in conf.split(os.pathsep))
-        environment[_CONF] = os.pathsep.join(moved)
-    return environment
-
-
-def _moved(place: str, code: CodeOfThen, provenance: Mapping[str, Any]) -> str:
-    """Return the folder of the copy for a folder of the repository."""
-    root = provenance.get("source", {}).get("repository")
-    if root is None or code.copy is None or not Path(place).is_relative_to(root):
-        return place
-    return str(code.copy / Path(place).relative_to(root))
-
-
-def _last_step(journal: Path) -> int:
-    """Return the step of the last whole line of a journal that is being written; -1 without one."""
-    try:
-        with journal.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - (1 << 16)))
-            lines = file.read().split(b"\n")
-        return json.loads(lines[-2])["step"]
-    except (OSError, ValueError, IndexError, KeyError):
-        return -1
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
-from runner.run.signature import refuse_stranger, stranger
+from runner.run.signature import StrangerError, is_ours, refuse_stranger
 
 _LAUNCHER = "hydra/launcher="
 
@@ -20,9 +20,9 @@ def resume_run(
 ) -> None:
     """Continue the run in `directory`, its layout changed by `overrides`.
 
-    One from elsewhere needs `trust`. With a `step` a new run beside it goes on from that
-    checkpoint. A run that was begun on a cluster goes on there, unless hydra/launcher names
-    another place.
+    One from elsewhere needs `trust` if it could do more than train. With a `step` a new run beside
+    it goes on from that checkpoint. A run that was begun on a cluster goes on there, unless
+    hydra/launcher names another place.
     """
     names_launcher = any(text.startswith(_LAUNCHER) for text in overrides)
     if step is None and (names_launcher or RunDirectory(directory).slurm.exists()):
@@ -32,7 +32,7 @@ def resume_run(
         if resume_there(directory, overrides):
             return
     if RunDirectory(directory).config.is_file():  # else it is no run, which is told below
-        refuse_stranger(RunDirectory(directory), trust, to="resume")
+        _refuse_what_acts(RunDirectory(directory), trust)
     _resume_here(directory, [text for text in overrides if not text.startswith(_LAUNCHER)], step)
 
 
@@ -55,13 +55,23 @@ def _resume_here(directory: Path, overrides: Sequence[str], step: int | None) ->
     run_job(config, directory, overrides=overrides, command=command, continue_completed=True)
 
 
+def _refuse_what_acts(directory: RunDirectory, trust: Trust) -> None:
+    """Refuse to train a run from elsewhere that could do more: see `what_acts`."""
+    if trust.everything or is_ours(directory):
+        return
+    from runner.build.harmless import what_acts
+
+    if found := what_acts(directory, trust):
+        raise StrangerError(directory.path, trust, to="resume", found=found)
+
+
 def _refuse_book_of_stranger(directory: Path, trust: Trust) -> None:
     """Refuse what slurm.jsonl says, by which a job is submitted, of a run from elsewhere."""
     from runner.sweeps.slurm.book import JobBook
 
     book = JobBook(RunDirectory(directory).slurm)
     if book.opening is not None and not (trust.everything or book.is_ours):
-        raise RunError(stranger(directory, to="resume"))
+        raise StrangerError(directory, trust, to="resume")
     if book.opening is None and RunDirectory(directory).config.is_file():
         refuse_stranger(RunDirectory(directory), trust, to="resume")
 

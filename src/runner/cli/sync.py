@@ -13,7 +13,7 @@ from runner.cli.sync_sweep import sync_sweep
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError, RunnerError
 from runner.run.directory import RunDirectory
-from runner.run.signature import refuse_stranger
+from runner.run.signature import StrangerError, refuse_stranger
 from runner.sweeps import record
 from runner.sweeps.directory import SweepDirectory, is_sweep
 from runner.trackers.tracker import Synced
@@ -33,18 +33,32 @@ def sync(paths: Sequence[Path], *, to: str | None = None, trust: Trust = NOBODY_
         )
     feeding = Feeding(to)
     problems: list[str] = []
+    strangers: list[StrangerError] = []
     for place in places:
         try:
             _refuse_stranger(place, trust)
             for synced in _sync(place, feeding):
                 print(f"{place}: {_line(synced)}", flush=True)
                 problems += [synced.problem] if synced.problem else []
+        except StrangerError as error:
+            strangers.append(error)
         except (RunnerError, OSError, ValueError, LookupError) as error:  # it hides no other run
             print(f"{place}: cannot be delivered: {error}", flush=True)
             problems.append(f"{place}: {error}")
-    if problems:
-        others = len(set(problems)) - 1
-        raise RunError(f"{problems[0]}{f' ({others} other problems, above)' if others else ''}")
+    _tell(problems, strangers, paths)
+
+
+def _tell(problems: list[str], strangers: list[StrangerError], paths: Sequence[Path]) -> None:
+    """Raise RunError if there was a problem; what is to be trusted is told once for all."""
+    if not problems and not strangers:
+        return
+    for each in strangers if problems or len(strangers) > 1 else ():
+        print(f"{each.path}: not delivered, since it was made elsewhere", flush=True)
+    if strangers:
+        first = strangers[0]
+        raise first if len(strangers) == 1 else first.for_all(paths, count=len(strangers))
+    others = len(set(problems)) - 1
+    raise RunError(f"{problems[0]}{f' ({others} other problems, above)' if others else ''}")
 
 
 def _refuse_stranger(place: Path, trust: Trust) -> None:

@@ -49,7 +49,7 @@ class Feeding:
 def sync_run(directory: RunDirectory, feeding: Feeding) -> Iterator[Synced]:
     """Feed the trackers of a run, or MLflow elsewhere alone."""
     config = read_config(directory.config)
-    trackers = {name: tracker for name, tracker, _ in trackers_of(config)}
+    trackers = {name: tracker for name, tracker, _ in trackers_of(config, to=feeding.to)}
     for name, tracker in feeding.mlflow(trackers).items():
         yield _feed(directory, config, name, tracker, feeding)
     if feeding.to is None:
@@ -67,7 +67,7 @@ def sync_evaluations(directory: RunDirectory, feeding: Feeding) -> Iterator[Sync
     if status is not None and status.state == "running":
         return
     config = read_config(directory.config)
-    trackers = {name: tracker for name, tracker, _ in trackers_of(config)}
+    trackers = {name: tracker for name, tracker, _ in trackers_of(config, to=feeding.to)}
     for name, tracker in feeding.mlflow(trackers).items():
         yield _feed(directory, config, name, tracker, feeding)
 

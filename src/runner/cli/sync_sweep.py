@@ -43,7 +43,9 @@ def state_of(summary: SweepSummary) -> str:
 def _deliver(
     directory: SweepDirectory, summary: SweepSummary, begun: list[RunDirectory], feeding: Feeding
 ) -> Iterator[Synced]:
-    trackers = {name: tracker for name, tracker, _ in trackers_of(summary.record.base)}
+    trackers = {
+        name: tracker for name, tracker, _ in trackers_of(summary.record.base, to=feeding.to)
+    }
     for name, tracker in feeding.mlflow(trackers).items():
         sweep = tracked_sweep(directory, summary.record, name)
         if feeding.to is not None:
@@ -83,7 +85,7 @@ def _feed(
 def _late(directory: RunDirectory, name: str, feeding: Feeding) -> LateRun | None:
     """Return what the sweep has to deliver of a run; None if that has not this tracker."""
     config = read_config(directory.config)
-    trackers = {name: tracker for name, tracker, _ in trackers_of(config)}
+    trackers = {name: tracker for name, tracker, _ in trackers_of(config, to=feeding.to)}
     tracker = feeding.mlflow(trackers).get(name)
     if tracker is None:
         return None

@@ -12,9 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.config.compose import compose
 from runner.config.groups import members
-from runner.config.layout import leaves
+from runner.config.layout import leaves, plain_of
 from runner.config.options import LoaderOptions
 from runner.config.overrides import apply_value, check_key, is_group, parse_override
+from runner.config.secrets import secrets_in_change
 from runner.errors import ConfigError, did_you_mean
 
 EVALUATION_KEYS = ("data", "task", "precision", "hardware", "debug", "trainer.compile")
@@ -27,13 +28,14 @@ def apply_evaluation_overrides(cfg: DictConfig, overrides: Sequence[str]) -> Non
     Only what comes after training may change (`EVALUATION_KEYS`), and the model stays as it was
     trained, also where it takes a value from elsewhere in the config.
     """
-    trained = _model(cfg)
+    trained, before = _model(cfg), plain_of(cfg)
     problems: list[str] = []
     for text in overrides:
         try:
             _apply(cfg, parse_override(text))
         except ConfigError as error:
             problems += error.problems
+    problems += secrets_in_change(before, plain_of(cfg))
     if problems:
         raise ConfigError(*problems)
     _check_model(trained, _model(cfg))

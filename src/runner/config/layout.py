@@ -1,7 +1,9 @@
 """Layout keys: which keys of a config do not change the result, and what follows from that."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
 
 from runner.config.options import LAYOUT_KEYS
 
@@ -29,3 +31,8 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def plain_of(cfg: DictConfig) -> dict[str, Any]:
+    """Return `cfg` as plain containers, unresolved."""
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))

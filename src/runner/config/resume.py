@@ -10,9 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 from runner.config.cluster import SlurmOptions
 from runner.config.compose import compose
 from runner.config.groups import members
-from runner.config.layout import is_layout, leaves
+from runner.config.layout import is_layout, leaves, plain_of
 from runner.config.options import LAYOUT_KEYS
 from runner.config.overrides import apply_value, check_key, is_group, parse_override
+from runner.config.secrets import secrets_in_change
 from runner.errors import ConfigError, did_you_mean
 
 REFUSED = ", so it is refused"
@@ -21,6 +22,7 @@ REFUSED = ", so it is refused"
 def apply_layout_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """Change `cfg` in place, or raise ConfigError naming every override that changes the result."""
     problems: list[str] = []
+    before = plain_of(cfg)
     for text in overrides:
         try:
             _apply(cfg, parse_override(text))
@@ -28,6 +30,7 @@ def apply_layout_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
             problems += error.problems
     if any(problem.endswith(REFUSED) for problem in problems):
         problems[-1] += f"; on resume only these keys may change: {', '.join(LAYOUT_KEYS)}"
+    problems += secrets_in_change(before, plain_of(cfg))
     if problems:
         raise ConfigError(*problems)
 

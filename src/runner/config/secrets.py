@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
+from runner.config.layout import leaves
+
 _SHORTEST = 8  # a shorter value may be a common word
 _NAME = re.compile(
     r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|"
@@ -21,9 +23,15 @@ _KEY = re.compile(  # of a config: pad_token and the like are none
     r"credentials?)|token|(api|access|auth|hf|bearer|login|refresh)_token",
     re.IGNORECASE,
 )
-_IN_ADDRESS = re.compile(r"(?P<scheme>\w+://)(?P<user>[^/\s:@\"']*):(?!\$\{)(?P<word>[^/\s@\"']+)@")
+_IN_ADDRESS = re.compile(
+    r"(?P<scheme>(?<!\w)\w+://)(?P<user>[^/\s:@\"']*):(?!\$\{)(?P<word>[^/\s@\"']+)@"
+)
 _LOGIN = re.compile(r"(https?://)[^/\s:@\"'$]{16,}@")  # a token in place of a name, as git takes it
 _STARS = "***"
+# A value that is made of letters alone, or of digits, may be part of another word or number.
+_WORDLIKE = re.compile(r"[A-Za-z]+|[0-9]+")
+_COMMON = re.compile(r"[a-z]+")  # postgres, regression: no secret that could be kept
+_NAMES = ("name", "_target_")  # of what a config names, where a word may stand that is no secret
 
 
 def redacted(text: str) -> str:
@@ -33,7 +41,8 @@ def redacted(text: str) -> str:
     """
     forms = {form for value in secrets_here().values() for form in _forms(value)}
     for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, _STARS)
+        if form in text:
+            text = _pattern(form).sub(_STARS, text)
     text = _IN_ADDRESS.sub(rf"\g<scheme>\g<user>:{_STARS}@", text)
     return _LOGIN.sub(rf"\1{_STARS}@", text)
 
@@ -50,31 +59,48 @@ def redacted_in(node: Any) -> Any:
 def secrets_here() -> dict[str, str]:
     """Return the secrets in the environment by the names of their variables.
 
-    A value is one if its variable is called so, or if it is the password of an address.
+    A value is one if its variable is called so, or if it is the password of an address. A plain
+    word in small letters is none.
     """
     found: dict[str, str] = {}
     for name, value in os.environ.items():
         is_file = value.startswith(("/", "~", "./"))
-        if _NAME.search(name) and len(value) >= _SHORTEST and not is_file:
+        if _NAME.search(name) and _is_secret(value) and not is_file:
             found[name] = value
-        elif (match := _IN_ADDRESS.search(value)) and len(unquote(match["word"])) >= _SHORTEST:
+        elif (match := _IN_ADDRESS.search(value)) and _is_secret(unquote(match["word"])):
             found[name] = unquote(match["word"])
     return found
 
 
+def _is_secret(value: str) -> bool:
+    return len(value) >= _SHORTEST and not _COMMON.fullmatch(value)
+
+
 def secrets_in(frozen: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each secret that a config holds itself; it quotes none of them."""
+    """Return a sentence for each secret that a config holds itself; it quotes none of them.
+
+    Keys of `frozen` may be dotted.
+    """
     known = secrets_here()
     problems: list[str] = []
     for path, key, text in _texts(frozen, ""):
         if _IN_ADDRESS.search(text):
             problems.append(_sentence(path, "a password stands in an address", "NAME"))
-        elif holders := [name for name, value in known.items() if _holds(text, value)]:
+        elif holders := [name for name, value in known.items() if _holds(text, value, key)]:
             said = f"what the environment variable {holders[0]} holds stands in the config"
             problems.append(_sentence(path, said, holders[0]))
         elif _KEY.fullmatch(key) and "${" not in text and len(text) >= _SHORTEST:
             problems.append(_sentence(path, "a secret stands in the config", "NAME"))
     return problems
+
+
+def secrets_in_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return what `secrets_in` does of what `after` has and `before` has not."""
+    old = leaves(before)
+    new = {
+        key: value for key, value in leaves(after).items() if key not in old or old[key] != value
+    }
+    return secrets_in(new)
 
 
 def _sentence(path: str, what: str, name: str) -> str:
@@ -84,8 +110,20 @@ def _sentence(path: str, what: str, name: str) -> str:
     )
 
 
-def _holds(text: str, value: str) -> bool:
-    return any(form in text for form in _forms(value))
+def _holds(text: str, value: str, key: str) -> bool:
+    if key in _NAMES and _WORDLIKE.fullmatch(value):
+        return False
+    return any(form in text and _pattern(form).search(text) for form in _forms(value))
+
+
+def _pattern(form: str) -> re.Pattern[str]:
+    """Return what finds `form`: anywhere, or what is like a word only as a whole one.
+
+    Not as the scheme of an address either.
+    """
+    if not _WORDLIKE.fullmatch(form):
+        return re.compile(re.escape(form))
+    return re.compile(rf"(?<![A-Za-z0-9]){re.escape(form)}(?![A-Za-z0-9]|\+?\w*://)")
 
 
 def _forms(value: str) -> set[str]:
@@ -96,7 +134,8 @@ def _texts(node: Any, path: str, key: str = "") -> Iterator[tuple[str, str, str]
     """Give every text in `node` with its place and its key."""
     if isinstance(node, Mapping):
         for name, value in node.items():
-            yield from _texts(value, f"{path}.{name}".lstrip("."), str(name))
+            key = str(name).rpartition(".")[2]
+            yield from _texts(value, f"{path}.{name}".lstrip("."), key)
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from _texts(value, f"{path}[{index}]", key)

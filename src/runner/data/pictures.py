@@ -123,9 +123,14 @@ def find_pictures(
     no picture is given to `on_unreadable`.
     """
     for path in paths:
-        if path.is_dir():
+        try:
+            is_folder, is_there = path.is_dir(), path.exists()
+        except OSError as error:  # a name that no file can have, a folder that is closed
+            on_unreadable(path, _unreadable(path, error))
+            continue
+        if is_folder:
             yield from _inside(path, on_unreadable)
-        elif path.exists():
+        elif is_there:
             yield path
         else:
             on_unreadable(path, DataError(f"{path} does not exist"))

@@ -9,6 +9,7 @@
 Only what loads a model imports torch.
 """
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -190,7 +191,8 @@ class Run:
     ) -> Evaluation:
         """Measure the trained model on a split of its data, as `python -m runner evaluate` does.
 
-        The results lie in `directory.evaluations`, too; only the command delivers them to MLflow.
+        The results lie in `directory.evaluations`, too, or a warning says why they cannot; only the
+        command delivers them to MLflow.
         `trust` is as in `load_model`.
         """
         from runner.build.evaluating import Asked, evaluate_run
@@ -204,7 +206,10 @@ class Run:
             overrides=overrides,
             trust=Trust.of(trust),
         )
-        return evaluate_run(asked).evaluation
+        done = evaluate_run(asked)
+        if done.problem:
+            warnings.warn(f"the results are not kept: {done.problem}", stacklevel=2)
+        return done.evaluation
 
     @property
     def evaluations(self) -> list[Evaluation]:

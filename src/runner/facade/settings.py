@@ -18,6 +18,7 @@ from typing import Any
 from runner.config.annotations import fits, name_of
 from runner.config.combinations import check_combinations
 from runner.config.options import Options
+from runner.config.secrets import secrets_in
 from runner.config.threads import available_threads, threads_of_run
 from runner.config.validate import read_options
 from runner.config.written import read_mapping
@@ -59,8 +60,9 @@ def read_settings(given: object) -> Settings:
 
 
 def check_options(options: Options) -> None:
-    """Raise ConfigError for options that are impossible together, or ranks that nobody started."""
-    if problems := check_combinations(options, scheduler=None):
+    """Raise ConfigError for options that do not go together, a secret, or ranks nobody started."""
+    problems = check_combinations(options, scheduler=None)
+    if problems := [*problems, *secrets_in(as_config("", options))]:
         raise ConfigError(*problems)
     if wants_ranks(options):
         count = options.hardware.num_processes

@@ -1,9 +1,12 @@
 """A model as ONNX, which other languages and runtimes read; in float32, on the CPU."""
 
+import json
+import re
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +33,7 @@ def save_onnx(traced: Traced, path: Path) -> StandIn:
             )
             assert made is not None
             made.save(str(path))
+            _tell(path, traced)
     except Exception as error:  # of many kinds, whatever the model does
         raise RunError(f"ONNX has no form for it: {first_line(error)}") from error
     return load_onnx(path)
@@ -58,6 +62,28 @@ def load_onnx(path: Path) -> StandIn:
         return [torch.from_numpy(array) for array in session.run(outputs, named)]
 
     return StandIn(compute, inputs, outputs)
+
+
+def _tell(path: Path, traced: Traced) -> None:
+    """Write into the file what is known of the model, and call its free size by its name."""
+    onnx = _needed("onnx")
+    model = onnx.load(str(path), load_external_data=False)
+    for key, value in traced.facts.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        model.metadata_props.add(key=key, value=text)
+    if traced.takes_any_batch:
+        _call_batch(model.graph)
+    onnx.save(model, str(path))
+
+
+def _call_batch(graph: Any) -> None:
+    """Let the first size of the inputs be called "batch", wherever it is found again."""
+    values = [*graph.input, *graph.output, *graph.value_info]
+    shapes = [value.type.tensor_type.shape.dim for value in values]
+    symbols = {dims[0].dim_param for dims in shapes[: len(graph.input)] if dims}
+    for size in (size for dims in shapes for size in dims if size.dim_param):
+        words = re.split(r"(\w+)", size.dim_param)
+        size.dim_param = "".join("batch" if word in symbols else word for word in words)
 
 
 def _needed(package: str) -> ModuleType:

@@ -2,10 +2,11 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ class Traced:
     program: ExportedProgram
     input_names: list[str]
     output_names: list[str]
+    facts: Mapping[str, Any] = field(default_factory=dict)  # plain values, written into the file
 
     @property
     def takes_any_batch(self) -> bool:
@@ -34,14 +36,15 @@ class Traced:
         return all(not isinstance(shape[0], int) for shape in shapes if len(shape))
 
 
-def trace(model: nn.Module, call: Call) -> Traced:
+def trace(model: nn.Module, call: Call, *, only_batch: bool = False) -> Traced:
     """Return `model`, called as in `call`, as a program; RunError with the reason if it cannot be.
 
-    Every size of an input is free that the model lets be, but those of 1.
+    Every size of an input is free that the model lets be, but those of 1; with `only_batch` that is
+    the first one alone.
     """
     positional = Positional(model, call).eval()
     tensors = tuple(tensor.clone() for tensor in call.tensors.values())  # out of inference mode
-    sizes = tuple(_sizes(tensor) for tensor in tensors)
+    sizes = tuple(_sizes(tensor, only_batch=only_batch) for tensor in tensors)
     try:
         with quiet(), torch.no_grad():
             output_names = list(positional.named(*tensors))
@@ -76,5 +79,6 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _sizes(tensor: Tensor) -> dict[int, object]:
-    return {place: Dim.AUTO for place, size in enumerate(tensor.shape) if size > 1}
+def _sizes(tensor: Tensor, *, only_batch: bool) -> dict[int, object]:
+    sizes = list(enumerate(tensor.shape))[: 1 if only_batch else None]
+    return {place: Dim.AUTO for place, size in sizes if size > 1}

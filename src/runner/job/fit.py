@@ -18,6 +18,7 @@ from runner.config.duration import Duration, seconds_of
 from runner.data.preprocessor import save_preprocessor
 from runner.errors import ConfigError, DataError, Interrupted, RunError, RunnerError
 from runner.job.hang import end_of_hang
+from runner.job.last_words import last_words
 from runner.job.logs import (
     log_traceback,
     logging_to_console,
@@ -34,7 +35,7 @@ from runner.run.status import read_raw_status
 from runner.runtime.garbage import old_objects_left_alone
 from runner.runtime.ranks import Ranks, joined, tells_of_another_rank
 from runner.runtime.seeds import mix, seed_everything
-from runner.runtime.signals import StopRequests
+from runner.runtime.signals import StopRequests, step_to_stop_after
 from runner.runtime.watchdog import Watchdog, patience_seconds
 from runner.sweeps.directory import sweep_around
 from runner.trackers.tags import run_tags
@@ -65,7 +66,7 @@ def fit(job: Job) -> Result:
     """Do `job` and return its result; Interrupted when it was asked to stop and has saved."""
     started: list[Tracker] = []
     with (
-        StopRequests() as stop,
+        StopRequests(after_step=step_to_stop_after()) as stop,
         own_logging(),
         logging_to_console() if job.place.is_main else nullcontext(),
         ExitStack() as log_file,
@@ -90,14 +91,10 @@ def fit(job: Job) -> Result:
                 started = _start_trackers(job)  # of a run that can begin
                 result = _train(parts, session, stop, job.hang_timeout)
                 session.outcome = "pruned" if result.is_pruned else "completed"
-                _log.info(
-                    "%s score=%s best_step=%s",
-                    "pruned" if result.is_pruned else "done",
-                    result.score,
-                    result.best_step,
-                )
+                _log.info("%s", last_words(result, job.directory, job.description.config))
         except Interrupted:
-            _log.info("stopped; to go on: python -m runner resume %s", job.directory.path)
+            if stop.after_step is None:  # else that was all that was asked for
+                _log.info("stopped; to go on: python -m runner resume %s", job.directory.path)
             stop.forward()
             raise
         except Exception as error:

@@ -6,7 +6,7 @@ no branch, no worktree, no index. It is whole for as long as that repository is 
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runner.errors import RunError
@@ -28,18 +28,25 @@ def has_commit(repository: Path, commit: str) -> bool:
 
 
 def copy_code(
-    repository: Path, target: Path, *, code: Mapping[str, str | None], edited: tuple[str, ...] = ()
+    repository: Path,
+    target: Path,
+    *,
+    code: Mapping[str, str | None],
+    edited: Sequence[str] = (),
+    redacted: Sequence[str] = (),
 ) -> list[str]:
     """Write the code that `code` describes into `target`; return what is not as it was.
 
     `repository` is a folder of the repository that has the commit, `edited` names submodules that
-    had changes of their own. Raises RunError if the commit or the changes cannot be brought back.
+    had changes of their own, and `redacted` files in whose changes stars are written for secrets.
+    Raises RunError if the commit or the changes cannot be brought back.
     """
     root = look_at_root(repository)
     commit, diff = code["commit"], code["diff"]
     assert commit is not None
     _check_out(root, target, commit)
-    notes = [] if diff is None else _apply(target, diff)
+    notes = [f"{name} had a secret, and has stars in its place" for name in redacted]
+    notes += [] if diff is None else _apply(target, diff, redacted)
     if diff is None:
         notes.append("the uncommitted changes of then were not written down")
     notes += _copy_submodules(root, target)
@@ -70,7 +77,7 @@ def _check_out(root: Path, target: Path, commit: str) -> None:
     _asked(target, *_QUIET, "checkout", "--quiet", "--detach", commit)
 
 
-def _apply(target: Path, diff: str) -> list[str]:
+def _apply(target: Path, diff: str, redacted: Sequence[str]) -> list[str]:
     """Apply the uncommitted changes; return what came out otherwise."""
     patch = patch_of(diff)
     if patch is None:
@@ -80,10 +87,11 @@ def _apply(target: Path, diff: str) -> list[str]:
     try:
         _asked(target, *_QUIET, "apply", "--index", "--whitespace=nowarn", "-", given=patch)
     except RunError as error:
+        stars = f" (stars in the place of a secret, in {', '.join(redacted)})" if redacted else ""
         raise RunError(
-            f"the uncommitted changes in run.json do not apply to their commit: {error}"
+            f"the uncommitted changes in run.json do not apply to their commit{stars}: {error}"
         ) from error
-    if _asked(target, *DIFF) != patch:
+    if not redacted and _asked(target, *DIFF) != patch:  # stars are other content
         return ["the uncommitted changes applied, but not byte for byte (line endings?)"]
     return []
 

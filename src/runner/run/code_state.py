@@ -15,7 +15,8 @@ from typing import Any
 
 from runner.files import write_json_atomically
 from runner.run.repository import Repository, look_at_repository
-from runner.run.secrets import redacted
+from runner.run.shown_diff import without_secrets
+from runner.run.untracked import tell_of_missing
 
 CodeState = dict[str, str | None]  # commit, and the text of the uncommitted diff
 
@@ -73,8 +74,16 @@ def _submission() -> tuple[CodeState | None, bool]:
 def _state(repository: Repository | None) -> CodeState:
     if repository is None:
         return {"commit": None, "diff": None}
-    diff = repository.diff
-    return {"commit": repository.commit, "diff": diff and redacted(diff)}
+    tell_of_missing(repository.not_kept)
+    shown = without_secrets(repository.diff or "")
+    if shown.broken:
+        _log.warning(
+            "%s stands in the code with the value of a secret environment variable, and lines "
+            "around uncommitted changes have stars in its place: nobody will be able to reproduce "
+            "this run; take the secret out of the code",
+            ", ".join(shown.broken),
+        )
+    return {"commit": repository.commit, "diff": repository.diff and shown.text}
 
 
 def _source(repository: Repository | None) -> dict[str, Any]:
@@ -89,6 +98,7 @@ def _source(repository: Repository | None) -> dict[str, Any]:
         "path": [str(place.relative_to(root)) for place in _search_path(root)],
         "left_out": dict(repository.left_out),
         "edited_submodules": list(repository.edited_submodules),
+        "redacted": without_secrets(repository.diff or "").files,
     }
     if not _package().is_relative_to(root):  # else it is what `code` describes
         source["runner"] = runner_of_process()

@@ -8,22 +8,23 @@ the same leaves the one that is there, and one that finds something else gets a 
 """
 
 import json
-import os
+import math
 import re
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 
 from runner.errors import ConfigError, RunError
 from runner.files import sync_directory, write_json_atomically
+from runner.run.whole import new_folder
 
 RECORD = "evaluation.json"
 PREDICTIONS = "predictions.csv"
 _VERSION = 1
 _LONGEST = 60  # of a name that is made of overrides
+_ROUNDING = 1e-4  # relative; between devices, batches and compiled models
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 
 
@@ -32,7 +33,9 @@ class Evaluation:
     """One evaluation; `values` are the task's metrics, those of several sets called "SET.loss".
 
     `num_samples` and `num_wrong` are None where the task does not tell of single samples, or knows
-    no right and wrong. `data` is the fingerprint of each dataset.
+    no right and wrong. `data` is the fingerprint of each dataset. `how` has the overrides that ask
+    for nothing else but where and how fast it is computed: what was found is the same but for
+    rounding.
     """
 
     name: str
@@ -44,10 +47,22 @@ class Evaluation:
     num_samples: int | None
     num_wrong: int | None = None
     data: dict[str, str] = field(default_factory=dict)
+    how: list[str] = field(default_factory=list)
+
+    def asks_the_same_as(self, other: "Evaluation") -> bool:
+        """Return whether both measure the same weights on the same split in the same way."""
+        return _question(self) == _question(other)
 
     def finds_the_same_as(self, other: "Evaluation") -> bool:
         """Return whether both were asked the same and found the same."""
-        return _essence(self) == _essence(other)
+        if _question(self) != _question(other) or self.values.keys() != other.values.keys():
+            return False
+        if (self.data, self.num_samples) != (other.data, other.num_samples):
+            return False
+        if self.how == other.how and self.num_wrong != other.num_wrong:
+            return False
+        allowed = 0.0 if self.how == other.how else _ROUNDING
+        return all(_is_close(self.values[n], other.values[n], allowed) for n in self.values)
 
 
 def read_evaluations(folder: Path) -> list[Evaluation]:
@@ -64,7 +79,7 @@ def read_evaluation(folder: Path) -> Evaluation:
         version = content.pop("format_version")
         if version > _VERSION:
             raise RunError(f"{path} has format {version}, and this runner knows {_VERSION}")
-        return Evaluation(**content)
+        return _checked(Evaluation(**content))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RunError(f"{path} cannot be read ({error}): delete its folder") from error
 
@@ -87,18 +102,24 @@ def default_name(split: str, *, step: int | None = None, overrides: Sequence[str
     return re.sub("__+", "_", plain)[:_LONGEST].strip("_.")
 
 
+def refuse_taken(folder: Path, evaluation: Evaluation) -> None:
+    """Raise ConfigError if the name of `evaluation` is that of another question in `folder`."""
+    taken = folder / evaluation.name
+    if taken.exists() and not read_evaluation(taken).asks_the_same_as(evaluation):
+        raise _taken(taken)
+
+
 @contextmanager
 def new_evaluation(folder: Path) -> Iterator[Path]:
     """Give a hidden folder to write into; what was not committed is gone afterwards."""
-    partial = folder / f".{os.getpid()}.tmp"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    was_there = folder.exists()
     try:
-        yield partial
+        with new_folder(folder) as partial:
+            yield partial
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        with suppress(OSError):  # it holds others
+            if not was_there:
+                folder.rmdir()
 
 
 def commit(partial: Path, evaluation: Evaluation, *, is_name_given: bool) -> tuple[Path, bool]:
@@ -113,10 +134,7 @@ def commit(partial: Path, evaluation: Evaluation, *, is_name_given: bool) -> tup
             if evaluation.finds_the_same_as(read_evaluation(final)):
                 return final, False
             if is_name_given:
-                raise ConfigError(
-                    f"{final} is there already, with other results: give another --name, or delete "
-                    "it"
-                )
+                raise _taken(final)
             continue
         content = {"format_version": _VERSION, **asdict(evaluation), "name": name}
         write_json_atomically(partial / RECORD, content)
@@ -132,6 +150,26 @@ def commit(partial: Path, evaluation: Evaluation, *, is_name_given: bool) -> tup
     raise AssertionError("numbers do not end")
 
 
-def _essence(evaluation: Evaluation) -> str:
-    content = asdict(evaluation)
-    return json.dumps({key: content[key] for key in content if key not in ("name", "time")})
+def _taken(folder: Path) -> ConfigError:
+    return ConfigError(
+        f"{folder} is there already, with other results: give another --name, or delete it"
+    )
+
+
+def _question(evaluation: Evaluation) -> tuple[str, int, list[str]]:
+    return evaluation.split, evaluation.step, sorted(evaluation.overrides)
+
+
+def _is_close(one: float, other: float, allowed: float) -> bool:
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    return math.isclose(one, other, rel_tol=allowed, abs_tol=allowed / 100)
+
+
+def _checked(evaluation: Evaluation) -> Evaluation:
+    """Return it; TypeError for what a file may hold and an evaluation does not."""
+    facts = {"step": evaluation.step, "time": evaluation.time}
+    for name, value in {**facts, **evaluation.values}.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name} is {value!r} and no number")
+    return evaluation

@@ -30,6 +30,8 @@ class ModelCard:
     input: str  # "picture", which its preprocessor makes an input of, or "batch"
     predicts: str  # "text", "label", "value", ...
     versions: dict[str, str] = field(default_factory=dict)  # with which it was trained
+    programs: dict[str, str] = field(default_factory=dict)  # file -> how it was compared
+    network: dict[str, Any] = field(default_factory=dict)  # how those are called, see the README
     format_version: int = FORMAT_VERSION
 
 

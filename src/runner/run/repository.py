@@ -1,8 +1,8 @@
 """What git knows of the code around a folder: the commit, and all that has been changed since.
 
 The uncommitted changes are one patch that `git apply` takes byte for byte: binary files, rights,
-links and renames included, and code that is not tracked yet. Other untracked files are data: they
-are named with size and hash, not kept. Nothing in the repository is touched, not even its index.
+links and renames included, and code that is not tracked yet (see run/untracked.py). Nothing in the
+repository is touched, not even its index.
 """
 
 import hashlib
@@ -12,21 +12,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-_CODE = (
-    *(".py", ".pyi", ".pyx", ".pxd", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".sh"),
-    *(".json", ".yaml", ".yml", ".toml", ".cfg", ".ini"),
-)
-_MARKS = ("pyvenv.cfg", "sweep.json", "run.json", "slurm.jsonl", "copy.json")  # not of code
-_LARGEST_FILE = 1 << 20  # bytes of an untracked file that is kept
+from runner.run.untracked import sorted_out
+
 _LARGEST_PATCH = 10 << 20
-_LARGEST_HASHED = 64 << 20  # bytes of all files that are named with their hash
-_MOST_NAMED = 100
 _PATIENCE_SECONDS = 20.0  # of all calls of git together
 _LATIN_1 = "# what follows is no UTF-8, and written as latin-1\n"
 DIFF = (
@@ -48,7 +41,8 @@ class Repository:
     commit: str
     diff: str | None  # see `patch_of`; None if git could not tell
     remote: str | None = None
-    left_out: Mapping[str, object] = field(default_factory=dict)  # untracked, and no code
+    left_out: Mapping[str, object] = field(default_factory=dict)  # untracked, and not in the diff
+    not_kept: Mapping[str, str] = field(default_factory=dict)  # the code among that, and why
     edited_submodules: tuple[str, ...] = ()  # with changes of their own, which are not in the diff
 
 
@@ -63,14 +57,15 @@ def look_at_repository(folder: Path) -> Repository | None:
     objects = folder / os.fsdecode(place).rstrip("\n")
     root, private, prefix, commit = os.fsdecode(where).split("\n")[:4]
     git = Git(Path(root), until=git.until)
-    code, others = git.untracked()
+    untracked = sorted_out(Path(root), git.untracked(), seen_from=folder)
     return Repository(
         root=Path(root),
         folder=prefix.rstrip("/"),
         commit=commit,
-        diff=_diff(git, code, index=Path(private) / "index", objects=objects),
+        diff=_diff(git, untracked.code, index=Path(private) / "index", objects=objects),
         remote=git.remote(),
-        left_out=_named(Path(root), others),
+        left_out=untracked.left_out,
+        not_kept=untracked.not_kept,
         edited_submodules=git.edited_submodules(),
     )
 
@@ -134,19 +129,16 @@ class Git:
             return f"{scheme}://{rest.rpartition('@')[2]}" if found else url
         return None
 
-    def untracked(self) -> tuple[list[str], list[str]]:
-        """Return the untracked files that are code, and the others; ignored ones are neither."""
+    def untracked(self) -> list[str]:
+        """Return the untracked files, relative to the folder; without those that are ignored."""
         try:
             listed = self("ls-files", "--others", "--exclude-standard", "-z")
         except (OSError, subprocess.SubprocessError) as error:
             _log.warning(
                 "the untracked files of %s are not known: %s", self._folder, _reason(error)
             )
-            return [], []
-        names = [name for name in os.fsdecode(listed).split("\0") if name]
-        kept = _outside_of_runs(self._folder, names)
-        code = [name for name in kept if name.endswith(_CODE) and _is_small(self._folder / name)]
-        return code, sorted(set(kept) - set(code))
+            return []
+        return [name for name in os.fsdecode(listed).split("\0") if name]
 
     def edited_submodules(self) -> tuple[str, ...]:
         if not (self._folder / ".gitmodules").is_file():
@@ -189,47 +181,3 @@ def _diff(git: Git, code: Sequence[str], *, index: Path, objects: Path) -> str |
 def _reason(error: OSError | subprocess.SubprocessError) -> str:
     words = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
     return (words or b"").decode(errors="replace").strip() or str(error)
-
-
-def _outside_of_runs(root: Path, names: Iterable[str]) -> list[str]:
-    """Return the names that lie in no run, sweep or virtual environment, nor in a repository."""
-
-    @cache
-    def is_apart(folder: str) -> bool:
-        if not folder:
-            return False
-        return is_apart(folder.rpartition("/")[0]) or any(
-            (root / folder / mark).exists() for mark in _MARKS
-        )
-
-    # With plain texts: there may be a hundred thousand.
-    return [name for name in names if name[-1] != "/" and not is_apart(name.rpartition("/")[0])]
-
-
-def _is_small(path: Path) -> bool:
-    with suppress(OSError):
-        return path.lstat().st_size <= _LARGEST_FILE
-    return False
-
-
-def _named(root: Path, names: Sequence[str]) -> dict[str, object]:
-    """Return what tells whether the files are still what they were: size, and hash if cheap."""
-    found: dict[str, object] = {}
-    left = _LARGEST_HASHED
-    for name in names[:_MOST_NAMED]:
-        path = root / name
-        with suppress(OSError):  # gone meanwhile
-            size = path.lstat().st_size
-            found[name] = {"bytes": size}
-            if size <= left and path.is_file():
-                left -= size
-                found[name] = {"bytes": size, "sha256": sha256_of(path)}
-    if len(names) > _MOST_NAMED:
-        found["..."] = f"{len(names) - _MOST_NAMED} more untracked files"
-    return found
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -173,12 +173,12 @@ def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Sess
         )
     )
     text = to_yaml(job.config)
-    sign(directory, text)
+    unsigned = sign(directory, text)
     write_text_atomically(directory.config, text)
     write_provenance(directory.provenance, provenance)
     status = replace(before, jobs=before.jobs + 1)
     session = Session(directory, provenance["id"], status, Journal(directory.journal))
-    session.warnings += [change] if change else []
+    session.warnings += [warning for warning in (change, unsigned) if warning]
     return session
 
 

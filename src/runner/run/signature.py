@@ -11,8 +11,11 @@ import hashlib
 import hmac
 import logging
 import os
+import re
 import secrets
 import shlex
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,24 +25,33 @@ from runner.files import write_text_atomically
 from runner.run.directory import RunDirectory
 
 _KEY_BYTES = 32
+_MOST_LINES = 16  # of machines on which the run was
+_LINE = re.compile(r"[0-9a-f]{64}")
+_PATIENCE_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
 
-def sign(directory: RunDirectory, text: str) -> None:
+def sign(directory: RunDirectory, text: str) -> str | None:
     """Sign `text`, which is about to become the config of the run in `directory`.
 
-    The signature of the config that is there now stays valid: a kill in between harms nothing.
+    The signature of the config that is there now stays valid: a kill in between harms nothing. So
+    do those of other machines, which have keys of their own, while the text is the same. Returns
+    why it could not be signed, None if it is.
     """
     try:
         key = _key()
         lines = [_signature(key, text)]
-        if _is_signed(directory, key):
-            lines.append(_signature(key, directory.config.read_text(encoding="utf-8")))
-        content = "".join(f"{line}\n" for line in dict.fromkeys(lines))
+        there = _text_there(directory)
+        if there == text:
+            lines += _lines(directory)
+        elif there is not None and _is_signed(directory, key):
+            lines.append(_signature(key, there))
+        content = "".join(f"{line}\n" for line in list(dict.fromkeys(lines))[:_MOST_LINES])
         write_text_atomically(directory.signature, content)
     except OSError as error:
-        _log.debug("%s is not signed: %s", directory.path, error)
+        return f"it is not signed as this user's own, and may be refused as a stranger's: {error}"
+    return None
 
 
 def is_ours(directory: RunDirectory) -> bool:
@@ -57,16 +69,31 @@ def refuse_stranger(directory: RunDirectory, trust: Trust, *, to: str) -> None:
     it say. `to` is the command that was given: "resume".
     """
     if not (trust.everything or is_ours(directory)):
-        raise RunError(stranger(directory.path, to=to))
+        raise StrangerError(directory.path, trust, to=to)
 
 
-def stranger(path: Path, *, to: str) -> str:
-    """Return why the run or sweep in `path` is not used in this user's name, and what to type."""
-    return (
-        f"{path} was made elsewhere, or before runs were signed, and to {to} it would run what its "
-        f"config names and send to where that says; if you trust whoever wrote it: "
-        f"python -m runner {to} {shlex.quote(str(path))} trust=true"
-    )
+class StrangerError(RunError):
+    """The run or sweep in `path` is not used in this user's name; says what to type."""
+
+    def __init__(self, path: Path, trust: Trust, *, to: str, found: Sequence[str] = ()) -> None:
+        self.path = path
+        self._trust, self._to = trust, to
+        names = f" ({', '.join(found)})" if found else ""
+        super().__init__(self._sentence(str(path), [path], names))
+
+    def for_all(self, paths: Sequence[Path], *, count: int) -> RunError:
+        """Return the same of `count` runs and sweeps that lie in `paths`."""
+        return RunError(self._sentence(f"each of {count} runs or sweeps", paths, ""))
+
+    def _sentence(self, what: str, paths: Sequence[Path], names: str) -> str:
+        words = " ".join(shlex.quote(str(path)) for path in paths)
+        asked = Trust(packages=self._trust.packages, is_typed=True)  # it stops commands alone
+        return (
+            f"{what} was made elsewhere, or where your home was another one, and to {self._to} it "
+            f"would run what its config names and send to where that says{names}; if you trust "
+            f"whoever wrote it: "
+            f"{asked.advice((), command=f'python -m runner {self._to} {words}')}"
+        )
 
 
 def text_signature(text: str) -> str | None:
@@ -87,11 +114,21 @@ def is_text_ours(text: str, signature: object) -> bool:
 
 
 def _is_signed(directory: RunDirectory, key: bytes) -> bool:
+    text = _text_there(directory)
+    return text is not None and any(_fits(key, text, line) for line in _lines(directory))
+
+
+def _text_there(directory: RunDirectory) -> str | None:
     with suppress(FileNotFoundError, UnicodeDecodeError):
-        text = directory.config.read_text(encoding="utf-8")
+        return directory.config.read_text(encoding="utf-8")
+    return None
+
+
+def _lines(directory: RunDirectory) -> list[str]:
+    with suppress(FileNotFoundError, UnicodeDecodeError):
         lines = directory.signature.read_text(encoding="utf-8").splitlines()
-        return any(_fits(key, text, line) for line in lines[:2])
-    return False
+        return [line for line in lines[:_MOST_LINES] if _LINE.fullmatch(line)]
+    return []
 
 
 def _fits(key: bytes, text: str, signature: str) -> bool:
@@ -124,18 +161,44 @@ def _read_key() -> bytes:
 def _key() -> bytes:
     """Return the key, made if there is none; of many processes at once all get the same one."""
     path = _key_file()
-    with suppress(FileNotFoundError):
-        return _read_key()
+    if path.exists():
+        return _patiently_read_key()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".key.{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+        _write_key(draft)
         with suppress(FileExistsError):
-            os.link(draft, path)  # whole or not at all, and never over the key of another
+            _put(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-    return _read_key()
+    return _patiently_read_key()
+
+
+def _put(draft: Path, path: Path) -> None:
+    """Let `path` be `draft`: whole or not at all where disks have links; never over another's."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without hard links
+        _write_key(path)
+
+
+def _write_key(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(_KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _patiently_read_key() -> bytes:
+    """Return the key, which another process may be about to write."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return _read_key()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runner.files import sha256_of
 from runner.run.machine import is_told
-from runner.run.repository import sha256_of
 
 _PLACES = ("host", "executable", "system")  # of a machine: told by themselves they change nothing
 # These say where things are, or how ranks talk, and belong to the machine of now.
 _ENDS_OF_PLACES = ("_DIR", "_PATH", "_HOME", "_CACHE", "_FILE")
-_OF_PLACES = ("RUNNER_", "HF_", "TRANSFORMERS_", "CUDA_VISIBLE", "CUDA_HOME", "NCCL_", "GLOO_")
+_OF_PLACES = (
+    *("RUNNER_", "HF_", "TRANSFORMERS_", "CUDA_VISIBLE", "CUDA_HOME", "NCCL_", "GLOO_"),
+    *("TORCHELASTIC_", "TORCH_CPP_LOG"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

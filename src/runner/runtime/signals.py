@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from types import FrameType, TracebackType
 
+STOP_AFTER_STEP = "RUNNER_STOP_AFTER_STEP"  # by which one process asks another, as `reproduce` does
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopRequests:
     """While entered, turns the stop signals into `received`; outside it does nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, after_step: int | None = None) -> None:
+        self.after_step = after_step  # of the training, if its end was known before it began
         self.received: signal.Signals | None = None
         self.abandoned: str | None = None  # why the job must end at once, without saving
         self._frame: FrameType | None = None
@@ -62,6 +64,12 @@ class StopRequests:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
         self._frame = frame
+
+
+def step_to_stop_after() -> int | None:
+    """Return the step after which this process was asked to stop when it was started, if it was."""
+    text = os.environ.get(STOP_AFTER_STEP, "")
+    return int(text) if text.isdecimal() else None
 
 
 @contextmanager

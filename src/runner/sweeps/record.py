@@ -12,7 +12,7 @@ from runner.errors import RunError
 from runner.files import write_json_atomically
 from runner.run.provenance import user_name
 from runner.run.secrets import redacted
-from runner.run.signature import is_text_ours, stranger, text_signature
+from runner.run.signature import StrangerError, is_text_ours, text_signature
 from runner.sweeps.directory import FORMAT_VERSION, SweepDirectory
 
 
@@ -90,7 +90,7 @@ def is_ours(directory: SweepDirectory) -> bool:
 def refuse_stranger(directory: SweepDirectory, trust: Trust, *, to: str) -> None:
     """Raise RunError unless this user began the sweep, or trusts all of it."""
     if not (trust.everything or is_ours(directory)):
-        raise RunError(stranger(directory.path, to=to))
+        raise StrangerError(directory.path, trust, to=to)
 
 
 def _signed_text(content: dict[str, Any]) -> str:

@@ -48,6 +48,13 @@ class Agreement:
             self._abandoned = self._abandoned or "rank 0 lost the run directory to another job"
         return tuple(told)
 
+    def is_enough(self, step: int) -> bool:
+        """Return whether the job was asked, before it began, to stop after this step."""
+        if self._stop.after_step is not None and step >= self._stop.after_step:
+            self._received = signal.SIGTERM  # of all ranks: they have been asked alike
+            return True
+        return False
+
     def obey(self) -> None:
         """Raise what ends the job if a stop was asked for, as of the last look."""
         if self._abandoned is not None:

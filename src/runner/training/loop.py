@@ -193,10 +193,9 @@ class TrainingLoop:
 
     def _train(self) -> None:
         progress, speed = self._progress, self._speed
-        accumulation = self._options.gradient_accumulation_steps
         while (reason := self._scores.end()) is None:
             speed.resume()
-            micro_batches = speed.wait(self._take, accumulation)
+            micro_batches = speed.wait(self._take, self._options.gradient_accumulation_steps)
             samples = self._step(micro_batches, step=progress.step)
             speed.count(samples)
             if self._options.schedule_every == "step":
@@ -251,12 +250,13 @@ class TrainingLoop:
             self._events.tell("on_epoch_end", self._newest.values)
         if self._keeping.is_due(since_save):
             self._keeping.save(planned=True)
+        if self._agreement.is_enough(self._progress.step):
+            self._stop()
 
     def _finish(self) -> None:
         self._health.check(self._saver, self._progress)
         self._window.record_rest()
-        wants_evaluation = self._options.evaluate_at_end and self._can_evaluate
-        if wants_evaluation and not self._progress.is_evaluated:
+        if self._options.evaluate_at_end and self._can_evaluate and not self._progress.is_evaluated:
             self._evaluate()
         self._keeping.save(planned=True)
         self._saver.wait_for_last(self._progress.step, evaluations=self._progress.evaluations)

@@ -37,6 +37,7 @@ def compare(directory: RunDirectory, address: str, ask: Ask) -> Mirrored:
     run_id = MarkFile(directory.tracker("mlflow")).load(address).run_id
     states = ask(f"SELECT status FROM runs WHERE run_uuid = '{run_id}'")
     rows = ask(f"SELECT key, step, value, is_nan FROM metrics WHERE run_uuid = '{run_id}'")
+    rows = [row for row in rows if not row[0].startswith("best/")]  # no values of the journal
     stored = {(key, step): (value, bool(is_nan)) for key, step, value, is_nan in rows}
     wanted = _wanted(directory)
     counts = Counter((key, step) for key, step, _, _ in rows)

@@ -8,10 +8,14 @@ import pytest
 
 from runner.cli.evaluate import deliver
 from runner.config.trust import Trust
+from runner.errors import RunError
 from runner.run.directory import RunDirectory
-from runner.run.evaluations import Evaluation, commit, new_evaluation
+from runner.run.evaluations import Evaluation, commit, new_evaluation, read_evaluation
+from runner.run.signature import sign
 from runner.run.status import Status, write_status
+from runner.trackers.mlflow.evaluations import deliver_evaluations
 from runner.trackers.mlflow.handover import is_delivered
+from runner.trackers.mlflow.mark import Mark
 from runner.trackers.mlflow.tracker import MLflowTracker
 from runner.trackers.tracker import TrackedRun
 from tests.commands.command import call
@@ -57,7 +61,9 @@ def run_at(path: Path, uri: str) -> TrackedRun:
         "finish_timeout_seconds": 15.0,
     }
     config = {"name": "plates", "trackers": {"mlflow": node}}
-    run.directory.config.write_text(json.dumps(config), encoding="utf-8")
+    text = json.dumps(config)
+    sign(run.directory, text)
+    run.directory.config.write_text(text, encoding="utf-8")
     facts = {"format_version": 1, "id": "one", "name": "plates", "jobs": [{"time": 1.79e9}]}
     run.directory.provenance.write_text(json.dumps(facts), encoding="utf-8")
     write_status(run.directory.status, Status(state="completed", jobs=1))
@@ -118,3 +124,63 @@ def test_a_server_that_is_down_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert "did not take all within 1.5 s" in line and "call sync again" in line
     assert (run.directory.evaluations / "test" / "evaluation.json").is_file()
+
+
+def test_a_bad_evaluation_hides_nothing_and_its_reason_is_told(
+    run: TrackedRun, database: Path
+) -> None:
+    evaluated(run.directory)
+    bad = run.directory.evaluations / "bad"
+    bad.mkdir()
+    record = json.loads((run.directory.evaluations / "test/evaluation.json").read_text())
+    (bad / "evaluation.json").write_text(json.dumps(record | {"values": {"cer": "low"}}))
+    address = f"sqlite:///{database}"
+    tracker = MLflowTracker(tracking_uri=address)
+    tracker.start(run)
+    tracker.finish("completed")
+    assert evaluations_in(database) == EXPECTED
+    assert is_delivered(run.directory, "completed", address=address)
+    told = (run.directory.logs / "mlflow.log").read_text(encoding="utf-8")
+    reason = "bad/evaluation.json cannot be read (cer is 'low' and no number)"
+    assert reason in told
+    synced = tracker.sync(run, "completed")
+    assert synced.problem == "" and reason in synced.note
+
+
+class Picky:
+    """A store that refuses one evaluation."""
+
+    def __init__(self) -> None:
+        self.splits: list[str] = []
+
+    def log(self, run_id: str, rows: list, **_: object) -> None:
+        (row,) = rows
+        self.splits.append(row.split)
+        if row.split == "evaluations/test":
+            raise ValueError("refused")
+
+
+def test_one_that_the_server_refuses_is_told_when_the_others_are_there(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    for name in ("test", "other"):
+        evaluated(directory, replace(FOUND, name=name))
+    store, files = Picky(), []
+    with pytest.raises(ValueError, match="refused"):
+        deliver_evaluations(
+            directory,
+            Mark(run_id="one"),
+            store,  # type: ignore[arg-type]
+            lambda path, folder: files.append(f"{folder}/{path.name}"),
+        )
+    assert store.splits == ["evaluations/test", "evaluations/other"]
+    assert files == [f"evaluations/other/{name}" for name in ("predictions.csv", "evaluation.json")]
+
+
+@pytest.mark.parametrize("given", [{"step": "3"}, {"values": {"cer": None}}, {"values": [1]}])
+def test_a_record_of_other_types_is_refused_when_it_is_read(tmp_path: Path, given: dict) -> None:
+    evaluated(RunDirectory(tmp_path))
+    folder = tmp_path / "evaluations" / "test"
+    record = json.loads((folder / "evaluation.json").read_text())
+    (folder / "evaluation.json").write_text(json.dumps(record | given))
+    with pytest.raises(RunError, match="cannot be read"):
+        read_evaluation(folder)

@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,13 @@ def database(tmp_path):
 @pytest.fixture
 def tracker(database):
     return MLflowTracker(tracking_uri=f"sqlite:///{database}")
+
+
+@pytest.fixture
+def with_tables(database, empty_store):
+    """The database exists: an interruption waits 10 s, too little to make it on a busy machine."""
+    database.parent.mkdir(parents=True)
+    shutil.copy(empty_store, database)
 
 
 def resumed(database, run):
@@ -76,6 +84,7 @@ def test_all_of_a_run_arrives(tmp_path, database):
     assert (artifacts / "plots" / "samples.png").exists()
 
 
+@pytest.mark.usefixtures("with_tables")
 def test_a_resumed_run_even_a_moved_one_goes_on_in_its_mlflow_run(tmp_path, database, tracker):
     run = tracked_run(tmp_path / "run", parameters={"trainer": {"max_steps": 10}})
     tracker.start(run)
@@ -97,14 +106,18 @@ def test_a_resumed_run_even_a_moved_one_goes_on_in_its_mlflow_run(tmp_path, data
 
 
 @pytest.mark.parametrize("change", ["folder", "environment"])
-def test_a_run_resumed_elsewhere_goes_on_in_its_mlflow_run(tmp_path, monkeypatch, caplog, change):
+def test_a_run_resumed_elsewhere_goes_on_in_its_mlflow_run(
+    tmp_path, empty_store, monkeypatch, caplog, change
+):
     here, there = tmp_path / "here", tmp_path / "there"
+    (here / "outputs").mkdir(parents=True)
+    shutil.copy(empty_store, here / "outputs" / "mlflow.db")
     written = second = FIRST_STORE
     if change == "environment":
         written, second = "${oc.env:MLFLOW_STORE}", f"sqlite:///{there / 'other.db'}"
     run = tracked_run(tmp_path / "run", settings={"tracking_uri": written})
     for folder, uri, state in ((here, FIRST_STORE, "preempted"), (there, second, "completed")):
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         monkeypatch.chdir(folder)
         tracker = MLflowTracker(tracking_uri=uri)
         with caplog.at_level(logging.INFO):

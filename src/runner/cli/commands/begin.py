@@ -35,8 +35,8 @@ def new(name: str) -> None:
 def resume(trust: Trust, directory: Path, overrides: tuple[str, ...], step: int | None) -> int:
     """Continue the run or the sweep in DIRECTORY.
 
-    OVERRIDES change layout keys: trainer.max_epochs=20. One that was made elsewhere needs
-    trust=true: it runs what its config names.
+    OVERRIDES change layout keys: trainer.max_epochs=20. One that was made elsewhere and could do
+    more than train needs trust=true: it runs what its config names.
     """
     from runner.sweeps.directory import is_sweep
 

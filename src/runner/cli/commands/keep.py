@@ -83,8 +83,12 @@ def clean(directory: Path, keep_best: int, is_agreed: bool) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The repository with the commit, if it is not where it was.",
 )
-@click.option("--steps", type=click.IntRange(min=1), help="Stop after so many steps.")
-@click.option("--check-only", is_flag=True, help="Bring nothing back and train nothing: compare.")
+@click.option("--steps", type=click.IntRange(min=1), help="Train and compare only so many steps.")
+@click.option(
+    "--check-only",
+    is_flag=True,
+    help="Train nothing: tell what is another one now, and whether the code can be brought back.",
+)
 @click.pass_context
 def reproduce(
     context: click.Context,

@@ -16,6 +16,11 @@ from runner.config.trust import Trust
 @click.option("--step", type=int, help="Take the checkpoint of this step; default: the best.")
 @click.option("--name", help="What the results are called; default: by the split and OVERRIDES.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1 or mps; default: that of the run.")
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep the results below this folder; default: DIRECTORY/evaluations.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as one JSON object.")
 @CONFIG_DIR
 @click.pass_obj
@@ -27,6 +32,7 @@ def evaluate(
     step: int | None,
     name: str | None,
     device: str | None,
+    to: Path | None,
     as_json: bool,
     config_dir: Path | None,
 ) -> None:
@@ -47,6 +53,7 @@ def evaluate(
         name=name,
         device=device,
         as_json=as_json,
+        to=to,
         trust=trust,
     )
 
@@ -58,7 +65,7 @@ def evaluate(
     "--format",
     "form",
     type=click.Choice(["table", "csv", "jsonl"]),
-    help="Default: by the suffix of --output, else table.",
+    help="Default: by the suffix of --output (.csv, .jsonl, .txt), else table.",
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write here.")
 @click.option(
@@ -74,7 +81,7 @@ def evaluate(
     "--engine",
     default="torch",
     type=click.Choice(["torch", "onnx"]),
-    help="What computes; onnx: the model.onnx of an exported model.",
+    help="What computes; onnx: the model.onnx of an exported model, or of RUN_DIR/export.",
 )
 @click.pass_obj
 def predict(
@@ -118,7 +125,7 @@ def predict(
 @click.option("--onnx", is_flag=True, help="Also as ONNX: model.onnx.")
 @click.option("--torch-export", is_flag=True, help="Also as a program of torch.export: model.pt2.")
 @click.option("--step", type=int, help="Take the checkpoint of this step; default: the best.")
-@click.option("--force", is_flag=True, help="Replace another model that is in the folder.")
+@click.option("--force", is_flag=True, help="Replace another model, and other files in its folder.")
 @click.pass_context
 def export(
     context: click.Context,

@@ -7,6 +7,7 @@ from typing import Any
 from runner.config.frozen import from_frozen
 from runner.config.instantiate import instantiate
 from runner.config.interpolations import resolve
+from runner.config.targets import TARGET
 from runner.errors import RunnerError
 from runner.run.directory import RunDirectory
 from runner.run.status import STATES, Status, read_status
@@ -21,6 +22,7 @@ from runner.trackers.mlflow.tracker import MLflowTracker
 from runner.trackers.tags import start_tags
 from runner.trackers.tracker import TrackedRun
 
+_MLFLOW = f"{MLflowTracker.__module__}.{MLflowTracker.__qualname__}"
 _OVER = ("completed", "failed", "pruned", "cancelled")
 
 
@@ -99,14 +101,39 @@ def mlflow_trackers(record: SweepRecord) -> dict[str, MLflowTracker]:
     return {name: each for name, each in found.items() if isinstance(each, MLflowTracker)}
 
 
-def trackers_of(frozen: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    """Return the trackers of a config: name, the tracker or None, and why it cannot be built."""
-    nodes, _ = resolve(from_frozen({**frozen, "model": None}))
+def trackers_of(frozen: Mapping[str, Any], *, to: str | None = None) -> list[tuple[str, Any, str]]:
+    """Return the trackers of a config: name, the tracker or None, and why it cannot be built.
+
+    With `to` those of MLflow are for that server, whatever the config says of theirs.
+    """
+    nodes, problems = resolve(from_frozen(_at(frozen, to)))
+    trackers = nodes.get("trackers") or {}
+    if not isinstance(trackers, Mapping):
+        return [("trackers", None, "; ".join(problems))]
     found: list[tuple[str, Any, str]] = []
-    for name, node in (nodes.get("trackers") or {}).items():
+    for name, node in trackers.items():
+        path = f"trackers.{name}"
+        mine = [text for text in problems if text.startswith((f"{path}.", f"{path} ", f"{path}["))]
         try:
-            if node:
-                found.append((name, instantiate(node, f"trackers.{name}"), ""))
+            if mine:
+                found.append((name, None, "; ".join(mine)))
+            elif node:
+                found.append((name, instantiate(node, path), ""))
         except RunnerError as error:  # a sweep leaves it to the check of the jobs that have it
             found.append((name, None, str(error)))
     return found
+
+
+def _at(frozen: Mapping[str, Any], to: str | None) -> dict[str, Any]:
+    """Return the config without its model, which is not needed, and with MLflow at `to`."""
+    config = {**frozen, "model": None}
+    trackers = config.get("trackers")
+    if to is not None and isinstance(trackers, Mapping):
+        config["trackers"] = {name: _moved(node, to) for name, node in trackers.items()}
+    return config
+
+
+def _moved(node: Any, to: str) -> Any:
+    if not isinstance(node, Mapping) or node.get(TARGET) != _MLFLOW:
+        return node
+    return {**node, "tracking_uri": to, "artifact_location": None}

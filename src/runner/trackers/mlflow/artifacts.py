@@ -74,7 +74,7 @@ class Artifacts:
             self._save()
         if register_as is not None and self._mark.registered != register_as:
             assert self._mark.model_id is not None
-            models.register(self._mark.model_id, register_as)
+            self._mark.version = models.register(self._mark.model_id, register_as, card)
             self._mark.registered = register_as
             self._save()
         return None

@@ -15,6 +15,7 @@ from runner.run.status import read_raw_status
 from runner.trackers.delivery.messages import Ending
 from runner.trackers.journal_tail import begins_a_line, has_more, read_rows
 from runner.trackers.mlflow.artifacts import Artifacts
+from runner.trackers.mlflow.best import log_best
 from runner.trackers.mlflow.datasets import log_datasets
 from runner.trackers.mlflow.evaluations import deliver_evaluations
 from runner.trackers.mlflow.mark import Mark, MarkFile
@@ -97,12 +98,12 @@ class Delivery:
             return
         store, run_id = self._open()
         artifacts = self._artifacts(store)
-        deliver_evaluations(self._directory, self._mark, store, artifacts.store)
         artifacts.store_all(sorted(map(str, self._directory.plots.glob("*.png"))), folder="plots")
         artifacts.store_all(ending.files)
         if self._mark.creations > 1:
             store.delete_doubles(self._mark)
         store.log_summary(run_id, ending.summary, at_ms=ending.ended_ms)
+        log_best(store, run_id, self._directory, self._order.parameters)
         state = mlflow_state(ending.state)
         self._log(store, run_id, [], tags=self._tags_of(ending.state))
         store.set_state(run_id, state, at_ms=ending.ended_ms)
@@ -113,6 +114,7 @@ class Delivery:
             artifacts.store_checkpoints()
         self._mark.state, self._mark.told = state, ending.state
         self._save_mark()
+        deliver_evaluations(self._directory, self._mark, store, artifacts.store)
 
     def _open(self) -> tuple[MLflowStore, str]:
         """Connect and find or create the run, once; its parameters go with the first rows."""

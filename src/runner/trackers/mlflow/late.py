@@ -4,7 +4,7 @@ The marks beside each run say what a server has; where it has all, nothing is as
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from runner.trackers.delivery.child import DeliveryChild
 from runner.trackers.delivery.lock import DeliveryLock
 from runner.trackers.delivery.messages import Ending
 from runner.trackers.journal_tail import count_rows
+from runner.trackers.mlflow.evaluations import unreadable
 from runner.trackers.mlflow.handover import (
     Handover,
     censored,
@@ -64,7 +65,12 @@ def sync_run(order: Order, state: str, model_files: list[str], *, seconds: float
         child = DeliveryChild(launch, lambda error: faults.append(str(error)))
         return "" if child.finish(ending) else problem_of(order, seconds, "".join(faults))
 
-    return _sync(order, [run], deliver, is_behind=run.lacks(address))
+    synced = _sync(order, [run], deliver, is_behind=run.lacks(address))
+    left_out = unreadable(directory, _mark(directory, address))
+    if not left_out or synced.problem or synced.note:
+        return synced
+    rows = f"{synced.new} rows delivered, {synced.there} were there"
+    return replace(synced, note=f"{rows}; left out: {'; '.join(left_out)}")
 
 
 def sync_sweep_at(

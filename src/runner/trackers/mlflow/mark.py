@@ -31,6 +31,7 @@ class Mark:
     model: str | None = None  # the weights of the model that is there, as models.py names them
     model_id: str | None = None  # MLflow's id of that
     registered: str | None = None  # the name under which it is registered
+    version: str | None = None  # likewise the number
     written: str | None = None
     parent: str | None = None  # the MLflow run of the sweep below which it is shown
 

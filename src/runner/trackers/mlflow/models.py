@@ -59,8 +59,11 @@ class Models:
         self._score(model.model_id, card)
         return model.model_id
 
-    def register(self, model_id: str, name: str) -> None:
-        """Make the model a version of the registered model `name`, unless it is one already."""
+    def register(self, model_id: str, name: str, card: Mapping[str, Any]) -> str:
+        """Return the version of the registered model `name` that the model is, or becomes now.
+
+        Its description and tags say where it is from, and how good it was.
+        """
         import mlflow
         from mlflow.exceptions import MlflowException
 
@@ -71,16 +74,19 @@ class Models:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         known = self._client.search_model_versions(f"run_id = '{self._run_id}'")
-        if any(each.name == name and each.tags.get(STAMP_TAG) == model_id for each in known):
-            return
+        for each in known:
+            if each.name == name and each.tags.get(STAMP_TAG) == model_id:
+                return str(each.version)
         version = self._client.create_model_version(
             name,
             f"models:/{model_id}",
             run_id=self._run_id,
-            tags={STAMP_TAG: model_id},
+            tags={STAMP_TAG: model_id, **_tags_of(card)},
+            description=_description(card),
             model_id=model_id,
         )
         logger.info("registered model=%s version=%s", name, version.version)
+        return str(version.version)
 
     def _find(self, stamp: str) -> Any:
         found = self._client.search_logged_models(
@@ -130,3 +136,16 @@ class Models:
         ]
         if scores:
             self._client.log_batch(self._run_id, scores)
+
+
+def _description(card: Mapping[str, Any]) -> str:
+    score, run = card.get("score"), card.get("run") or {}
+    measured = f", {score['metric']}={score['value']:.4g}" if score else ""
+    return f"run {run.get('name', '')} {run.get('id', '')}, step {card['step']}{measured}"
+
+
+def _tags_of(card: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a table of versions can be searched by."""
+    score, run = card.get("score"), card.get("run") or {}
+    tags = {"runner.step": str(card["step"]), "runner.id": str(run.get("id", ""))}
+    return tags | ({score["metric"]: str(score["value"])} if score else {})

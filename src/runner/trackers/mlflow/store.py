@@ -130,12 +130,14 @@ class MLflowStore:
         for some_metrics, some_parameters, some_tags in batches:
             self._client.log_batch(run_id, some_metrics, some_parameters, some_tags)
 
-    def log_summary(self, run_id: str, summary: Mapping[str, float], *, at_ms: int) -> None:
-        """Store metrics that belong to no step; of several summaries MLflow shows the latest."""
+    def log_summary(
+        self, run_id: str, summary: Mapping[str, float], *, at_ms: int, step: int = 0
+    ) -> None:
+        """Store metrics of one moment; of several summaries MLflow shows the latest."""
         from mlflow.entities import Metric
 
         if summary:
-            metrics = [Metric(clean_key(key), value, at_ms, 0) for key, value in summary.items()]
+            metrics = [Metric(clean_key(key), value, at_ms, step) for key, value in summary.items()]
             self._client.log_batch(run_id, metrics)
 
     def log_file(self, run_id: str, file: Path, *, folder: str) -> None:

@@ -8,6 +8,7 @@ A job of a sweep that delivers for it does neither: it leaves a handover in its 
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from runner.trackers.journal_tail import count_rows
 from runner.trackers.mlflow.datasets import datasets_of
 from runner.trackers.mlflow.handover import Handover, write_handover
 from runner.trackers.mlflow.late import place_of, sync_run
-from runner.trackers.mlflow.mark import MarkFile
+from runner.trackers.mlflow.mark import Mark, MarkFile
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.process import launch_process
 from runner.trackers.mlflow.tags import with_mlflow_names
@@ -41,13 +42,13 @@ class MLflowTracker:
     """Shows a run in MLflow: parameters, metrics, config, pictures, the final model, its state.
 
     `experiment` is MLflow's word for a group of runs (None: the name of the run). `run_name` is
-    what the run is called there (None: as its directory); `tags` are put on it, beside our own.
-    `artifact_location` is where a new MLflow experiment keeps its files (None: beside a SQLite
-    store, or what a server decides). `log_checkpoints` also stores checkpoints: True those that are
-    kept, when the run is over; "all" each as soon as it is committed. `register_as` makes the model
-    of every completed run a version of the registered model of that name. A resumed run goes on
-    where its first job was delivered to, wherever the user stands now, unless the config writes
-    another `tracking_uri`.
+    what the run is called there (None: as its directory, one of a sweep by its overrides); `tags`
+    are put on it, beside our own. `artifact_location` is where a new MLflow experiment keeps its
+    files (None: beside a SQLite store, or what a server decides). `log_checkpoints` also stores
+    checkpoints: True those that are kept, when the run is over; "all" each as soon as it is
+    committed. `register_as` makes the model of every completed run a version of the registered
+    model of that name. A resumed run goes on where its first job was delivered to, wherever the
+    user stands now, unless the config writes another `tracking_uri`.
     """
 
     def __init__(
@@ -93,6 +94,12 @@ class MLflowTracker:
             finish_timeout_seconds=self._finish_timeout_seconds,
         )
 
+    def within(self, seconds: float) -> "MLflowTracker":
+        """Return the same one, whose end waits at most so long."""
+        hurried = copy(self)
+        hurried._finish_timeout_seconds = min(seconds, self._finish_timeout_seconds)
+        return hurried
+
     def place(self, run: TrackedRun) -> str:
         """Return where it shows `run`: see LateTracker."""
         return place_of(self.order(run))
@@ -108,7 +115,7 @@ class MLflowTracker:
         uri = _same_server(run, written, run.delivered_to.get(written, self._uri))
         return Order(
             directory=str(run.directory.path.absolute()),
-            name=self._run_name or run.directory.path.name,
+            name=self._run_name or _label(run) or run.directory.path.name,
             uri=uri,
             written=written,
             experiment=self._experiment or run.name,
@@ -149,11 +156,14 @@ class MLflowTracker:
         seconds = seconds_at_end(self._finish_timeout_seconds, state)
         if not self._child.finish(Ending(state=state, seconds=seconds, model_files=files)):
             self._warn(self._order, seconds)
+        elif state == "completed" and self._register_as is not None:
+            mark = _mark_of(self._order)
+            if mark.registered is not None:
+                logger.info("the model is version %s of %s", mark.version, mark.registered)
 
     def _warn(self, order: Order, seconds: float) -> None:
         directory = RunDirectory(Path(order.directory))
-        address = without_credentials(order.uri)
-        mark = MarkFile(directory.tracker("mlflow")).load(address)
+        address, mark = without_credentials(order.uri), _mark_of(order)
         logger.warning(
             "MLflow at %s did not take all of this run within %g s: %d rows of the journal, files "
             "or the final state are missing there; nothing is lost, all stays in %s (reasons: %s)",
@@ -182,9 +192,24 @@ def _started_ms(directory: RunDirectory) -> int:
         return int(time.time() * 1000)
 
 
+def _label(run: TrackedRun) -> str:
+    """Return what tells a run from the others of its sweep: "optimizer.lr=0.001 seed=2"."""
+    if run.sweep is None:
+        return ""
+    try:
+        return " ".join(read_provenance(run.directory.provenance)["jobs"][0]["overrides"])
+    except (RunError, LookupError, TypeError):  # not written yet
+        return ""
+
+
 def _is_delivered_by_sweep(order: Order, run: TrackedRun) -> bool:
     """Tell so, unless the run began at another server, where it goes on."""
     return run.delivered_to.get(order.written) == without_credentials(order.uri)
+
+
+def _mark_of(order: Order) -> Mark:
+    marks = MarkFile(RunDirectory(Path(order.directory)).tracker("mlflow"))
+    return marks.load(without_credentials(order.uri))
 
 
 def _tell(error: Exception) -> None:
