@@ -90,9 +90,7 @@ def _read(directory: RunDirectory, origin: str, overrides: Sequence[str] | None)
         state=status.state,
         step=status.step,
         config=leaves(config),
-        overrides=(jobs[0].get("overrides", []) if jobs else [])
-        if overrides is None
-        else overrides,
+        overrides=typed if overrides is None else overrides,
         code=code_of_last_job(provenance),
         surroundings=_surroundings(provenance),
         metric=str(trainer.get("best_metric") or "evaluation.loss"),
