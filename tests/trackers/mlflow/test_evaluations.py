@@ -64,7 +64,12 @@ def run_at(path: Path, uri: str) -> TrackedRun:
     text = json.dumps(config)
     sign(run.directory, text)
     run.directory.config.write_text(text, encoding="utf-8")
-    facts = {"format_version": 1, "id": "one", "name": "plates", "jobs": [{"time": 1.79e9}]}
+    facts = {
+        "format_version": 1,
+        "id": "one",
+        "name": "plates",
+        "jobs": [{"time": 1.79e9, "command": [], "overrides": []}],
+    }
     run.directory.provenance.write_text(json.dumps(facts), encoding="utf-8")
     write_status(run.directory.status, Status(state="completed", jobs=1))
     write_rows(run, 0, 4)
