@@ -70,7 +70,8 @@ def run_of(path: Path, state: str, trackers: dict[str, Any], *, rows: int = 5) -
     config = {"name": "plates", "seed": int(path.name[-1]), "trackers": trackers}
     sign(directory, to_yaml(config))
     directory.config.write_text(to_yaml(config))
-    run_json = {"format_version": 1, "id": path.name, "name": "plates", "jobs": [{"time": 1.79e9}]}
+    jobs = [{"time": 1.79e9, "command": [], "overrides": []}]
+    run_json = {"format_version": 1, "id": path.name, "name": "plates", "jobs": jobs}
     directory.provenance.write_text(json.dumps(run_json))
     write_status(directory.status, Status(state=state, jobs=1))
     run = TrackedRun(directory=directory, name="plates", parameters=config)
