@@ -17,10 +17,10 @@ def is_untouched(path: Path) -> bool:
 
 
 def take_back_files(directory: RunDirectory) -> None:
-    """Remove config, provenance, status, logs, what came of first weights, and an empty journal."""
+    """Remove config, provenance, status, logs, notes on data and weights, and an empty journal."""
     written = [
         *(directory.config, directory.provenance, directory.status),
-        *(directory.init_weights, directory.signature),
+        *(directory.init_weights, directory.signature, directory.data),
     ]
     written += directory.logs.glob("rank_*.log")
     if directory.journal.exists() and directory.journal.stat().st_size == 0:
