@@ -348,7 +348,7 @@ def _in_mlflow(run: Run, database: Path) -> Counter[tuple[str, int, float]]:
     with closing(sqlite3.connect(database, timeout=30)) as store:
         rows = store.execute(
             "SELECT m.key, m.step, m.value FROM metrics m JOIN tags t ON t.run_uuid = m.run_uuid "
-            "WHERE t.key = 'runner.id' AND t.value = ?",
+            "WHERE t.key = 'runner.id' AND t.value = ? AND m.key NOT LIKE 'best/%'",
             (id,),
         ).fetchall()
     return Counter(rows)

@@ -308,7 +308,7 @@ class Storm:
         with closing(sqlite3.connect(self.folder / "stormy" / "mlflow.db")) as store:
             runs = store.execute(f"SELECT COUNT(*) FROM runs WHERE {nested}").fetchone()[0]
             values = store.execute(
-                f"SELECT run_uuid, key, step FROM metrics WHERE {nested}"
+                f"SELECT run_uuid, key, step FROM metrics WHERE {nested} AND key NOT LIKE 'best/%'"
             ).fetchall()
         journals = [read_journal(self.sweep("stormy").job(n).journal) for n in range(self.num_jobs)]
         wanted = sum(len(row.values) for rows in journals for row in rows)

@@ -30,7 +30,9 @@ class Slow(Callback):
 
 def in_mlflow(folder: Path) -> list[tuple[str, int, float]]:
     with sqlite3.connect(folder / "outputs" / "mlflow.db") as database:
-        found = database.execute("select key, step, value from metrics").fetchall()
+        found = database.execute(
+            "select key, step, value from metrics where key not like 'best/%'"
+        ).fetchall()
     return sorted(found)
 
 

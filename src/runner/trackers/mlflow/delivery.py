@@ -103,7 +103,8 @@ class Delivery:
         if self._mark.creations > 1:
             store.delete_doubles(self._mark)
         store.log_summary(run_id, ending.summary, at_ms=ending.ended_ms)
-        log_best(store, run_id, self._directory, self._order.parameters)
+        if ending.state in _OVER:
+            log_best(store, run_id, self._directory, self._order.parameters)
         state = mlflow_state(ending.state)
         self._log(store, run_id, [], tags=self._tags_of(ending.state))
         store.set_state(run_id, state, at_ms=ending.ended_ms)
