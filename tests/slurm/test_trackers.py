@@ -87,9 +87,9 @@ def sync(folder: Path, sweep: SweepDirectory) -> str:
 def assert_nested(found: list[StoredRun], sweep: SweepDirectory) -> None:
     """Assert that there are the sweep and its two runs, below it, with each value once."""
     runs = {run.name: run for run in found}
-    assert len(found) == 3 and set(runs) == {sweep.path.name, "0", "1"}
+    assert len(found) == 3 and set(runs) == {sweep.path.name, "seed=1", "seed=2"}
     assert {run.status for run in found} == {"FINISHED"}
-    for name in ("0", "1"):
+    for name in ("seed=1", "seed=2"):
         assert runs[name].tags["mlflow.parentRunId"] == runs[sweep.path.name].run_id
         steps = [step for key, step, *_ in runs[name].metrics if key == "train/loss"]
         assert steps == [1, 2]

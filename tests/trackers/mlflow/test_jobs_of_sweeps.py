@@ -38,7 +38,8 @@ def test_a_run_of_a_sweep_is_called_by_its_overrides_unless_it_is_given_a_name(t
     run = tracked_run(tmp_path / "sweep" / "3", sweep=RunDirectory(tmp_path / "sweep"))
     tracker = MLflowTracker(tracking_uri="http://127.0.0.1:9")
     assert tracker.order(run).name == "3"  # nothing is known of it yet
-    jobs = [{"overrides": ["optimizer.lr=0.1", "seed=2"]}, {"overrides": ["trainer.max_steps=9"]}]
+    overrides = [["optimizer.lr=0.1", "seed=2"], ["trainer.max_steps=9"]]
+    jobs = [{"overrides": words, "time": 1.0} for words in overrides]
     facts = {"format_version": 1, "id": "one", "name": "plates", "jobs": jobs}
     run.directory.provenance.write_text(json.dumps(facts), encoding="utf-8")
     assert tracker.order(run).name == "optimizer.lr=0.1 seed=2"

@@ -208,8 +208,10 @@ def test_log_checkpoints_takes_three_words():
 
 def write_run_json(directory):
     job = {"command": ["python", "-m", "runner", "+experiment=plate ocr"], "host": "node1"}
+    job["time"] = 2.0
     job |= {"user": "sara", "slurm_job": "77", "code": {"commit": "c2", "diff": "+ a"}}
-    jobs = [{"command": ["/home/sara/train.py"], "host": "node0", "slurm_job": None}, job]
+    first = {"command": ["/home/sara/train.py"], "host": "node0", "slurm_job": None, "time": 1.0}
+    jobs = [first, job]
     content = {"format_version": 1, "id": "id1", "name": "plates", "jobs": jobs}
     content["code"] = {"commit": "c1", "diff": ""}
     content["source"] = {"remote": "https://host/me/plates.git"}
