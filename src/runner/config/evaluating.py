@@ -12,10 +12,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.config.compose import compose
 from runner.config.groups import members
-from runner.config.layout import leaves, plain_of
+from runner.config.layout import leaves
 from runner.config.options import LoaderOptions
 from runner.config.overrides import apply_value, check_key, is_group, parse_override
 from runner.config.secrets import secrets_in_change
+from runner.config.written import plain_of
 from runner.errors import ConfigError, did_you_mean
 
 EVALUATION_KEYS = ("data", "task", "precision", "hardware", "debug", "trainer.compile")

@@ -1,9 +1,7 @@
 """Layout keys: which keys of a config do not change the result, and what follows from that."""
 
 from collections.abc import Mapping
-from typing import Any, cast
-
-from omegaconf import DictConfig, OmegaConf
+from typing import Any
 
 from runner.config.options import LAYOUT_KEYS
 
@@ -31,8 +29,3 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def plain_of(cfg: DictConfig) -> dict[str, Any]:
-    """Return `cfg` as plain containers, unresolved."""
-    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))

@@ -10,10 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 from runner.config.cluster import SlurmOptions
 from runner.config.compose import compose
 from runner.config.groups import members
-from runner.config.layout import is_layout, leaves, plain_of
+from runner.config.layout import is_layout, leaves
 from runner.config.options import LAYOUT_KEYS
 from runner.config.overrides import apply_value, check_key, is_group, parse_override
 from runner.config.secrets import secrets_in_change
+from runner.config.written import plain_of
 from runner.errors import ConfigError, did_you_mean
 
 REFUSED = ", so it is refused"

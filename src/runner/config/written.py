@@ -1,10 +1,10 @@
 """The text of config.yaml: what is written is what is read back, by OmegaConf and by plain YAML."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import ConfigError, RunError
@@ -37,3 +37,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold keys and values, as in `seed: 1`")
     return content  # type: ignore[return-value]
+
+
+def plain_of(cfg: DictConfig) -> dict[str, Any]:
+    """Return `cfg` as plain containers, unresolved."""
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
