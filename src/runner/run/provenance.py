@@ -1,6 +1,5 @@
 """`run.json`: where a run comes from: command, code, versions, machine, and every job on it."""
 
-import getpass
 import json
 import math
 import os
@@ -22,6 +21,7 @@ from runner.run.machine import (
     named_versions,
 )
 from runner.run.secrets import redacted, redacted_in
+from runner.run.user import user_name
 
 # What a run is made of: written down when it starts, and for a later job where it is another.
 FACTS = ("code", "source", "versions", "packages", "machine", "environment")
@@ -72,14 +72,6 @@ def job_entry(
         **(changed or {}),
     }
     return {**entry, "config_before": dict(config_before)} if config_before else entry
-
-
-def user_name() -> str | None:
-    """Return who runs this process; None where the machine does not know."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container may run under a number alone
-        return None
 
 
 def note_begin(path: Path, *, step: int) -> None:

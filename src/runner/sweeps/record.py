@@ -10,9 +10,9 @@ from typing import Any
 from runner.config.trust import Trust
 from runner.errors import RunError
 from runner.files import write_json_atomically
-from runner.run.provenance import user_name
 from runner.run.secrets import redacted
 from runner.run.signature import StrangerError, is_text_ours, text_signature
+from runner.run.user import user_name
 from runner.sweeps.directory import FORMAT_VERSION, SweepDirectory
 
 
