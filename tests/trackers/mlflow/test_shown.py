@@ -198,6 +198,12 @@ def test_an_error_of_the_server_is_no_vanished_file(tmp_path):
     assert not is_delivered(run.directory, "completed", address=URI)
 
 
+@pytest.mark.parametrize("name", ["", "  ", "plates/v1", "plates:1", 3])
+def test_a_name_that_mlflow_will_not_register_is_refused_before_the_run(name):
+    with pytest.raises(ConfigError, match="register_as must be a name without '/' and ':'"):
+        MLflowTracker(register_as=name)
+
+
 def test_log_checkpoints_takes_three_words():
     for wanted in ("kept", None, "yes", ["all"]):
         with pytest.raises(ConfigError, match="log_checkpoints must be false, true or all"):

@@ -71,7 +71,7 @@ class MLflowTracker:
         self._artifact_location = checked_artifact_location(artifact_location)
         self._log_checkpoints = log_checkpoints
         self._checkpoints = _which_checkpoints(log_checkpoints)
-        self._register_as = register_as
+        self._register_as = _checked_name(register_as)
         self._finish_timeout_seconds = finish_timeout_seconds
         self._order: Order | None = None
         self._run: TrackedRun | None = None
@@ -182,6 +182,17 @@ def _which_checkpoints(wanted: bool | str) -> str:
             f"trackers.mlflow.log_checkpoints must be false, true or all, got {wanted!r}"
         )
     return words[wanted]
+
+
+def _checked_name(name: str | None) -> str | None:
+    """Return `name` if MLflow's registry takes it: it would say no when the training is over."""
+    if name is not None and not (
+        isinstance(name, str) and name.strip() and not set(name) & set("/:")
+    ):
+        raise ConfigError(
+            f"trackers.mlflow.register_as must be a name without '/' and ':', or null; got {name!r}"
+        )
+    return name
 
 
 def _started_ms(directory: RunDirectory) -> int:
