@@ -10,6 +10,7 @@ something to deliver, and ends when told to or when its standard input closes.
 """
 
 import os
+import random
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from runner.trackers.delivery.process import step_back
 
 FIRST_DELIVERY_SECONDS = 10.0  # importing mlflow takes 1.5 s of CPU: not while training warms up
 POLL_SECONDS = 2.0
-MAX_PAUSE_SECONDS = 30.0
+MAX_PAUSE_SECONDS = 10.0  # asking a dead server costs a refused connection
 RETRY_AT_END_SECONDS = 0.5
 SECONDS_IF_PARENT_DIED = 60.0
 
@@ -63,8 +64,13 @@ def follow(mirror: Mirror, inbox: Inbox, *, parent: int) -> Ending:
                 step_back()
                 is_behind = True
             succeeded = attempts.attempt(mirror.deliver_rows)
-            pause = POLL_SECONDS if succeeded else min(2 * pause, MAX_PAUSE_SECONDS)
+            pause = POLL_SECONDS if succeeded else longer(pause)
     return ending
+
+
+def longer(pause: float) -> float:
+    """Return the next pause after a failure, never the same for two of many runs of one server."""
+    return min(2 * pause, MAX_PAUSE_SECONDS) * random.uniform(0.75, 1.0)
 
 
 def end(mirror: Mirror, ending: Ending) -> bool:
