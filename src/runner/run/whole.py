@@ -28,10 +28,9 @@ _HAS_NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 @contextmanager
 def new_folder(parent: Path) -> Iterator[Path]:
     """Give a hidden folder in `parent` to write into; what was not renamed is gone afterwards."""
-    parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(parent)
     partial = _free_name(parent)
-    partial.mkdir()
+    partial.mkdir(parents=True)  # in one go: another one may remove an empty parent
     try:
         yield partial
     finally:
