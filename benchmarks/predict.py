@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
-from runner.build.evaluating import Asked, evaluate_run
-from runner.build.inference import Reader, load_reader
+from runner.build.trained.evaluating import Asked, evaluate_run
+from runner.build.trained.inference import Reader, load_reader
 from runner.data.pictures import find_pictures
 from runner.inference.predict import predict_pictures
 from runner.run.evaluations import PREDICTIONS

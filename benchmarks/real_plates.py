@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner.build.inference import Reader, load_reader
+from runner.build.trained.inference import Reader, load_reader
 from runner.metrics.calibration import UNCALIBRATED
 from runner.metrics.text import CharacterErrorRate, WholeTextAccuracy
 from runner.reports.reliability import reliability_of, wilson_interval

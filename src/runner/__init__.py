@@ -25,7 +25,7 @@ _LAZY = {
     "Supervised": "runner.tasks.supervised",
     "Trainer": "runner.facade.trainer",
     "TrainerOptions": "runner.config.options",
-    "load_reader": "runner.build.inference",
+    "load_reader": "runner.build.trained.inference",
 }
 
 

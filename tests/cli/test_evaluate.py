@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from runner import Run
-from runner.build import evaluating
-from runner.build.evaluating import Asked, evaluate_run
+from runner.build.trained import evaluating
+from runner.build.trained.evaluating import Asked, evaluate_run
 from runner.checkpoint.store import CheckpointStore
 from runner.cli.evaluate import _Hurried
 from runner.errors import CheckpointError, ConfigError, RunError

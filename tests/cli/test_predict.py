@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from runner.build.evaluating import Asked, evaluate_run
+from runner.build.trained.evaluating import Asked, evaluate_run
 from runner.cli.named_pictures import paths_from
 from tests.commands.command import BARE, call, only_run
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runner.cli import reproduce as module
-from runner.cli.rerun import CodeOfThen, code_of_then, config_of_then, link_data
+from runner.cli.reproducing.rerun import CodeOfThen, code_of_then, config_of_then, link_data
 from runner.errors import RunError
 from runner.facade.run import Run
 from runner.run.directory import RunDirectory

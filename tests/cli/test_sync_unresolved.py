@@ -7,7 +7,7 @@ import pytest
 
 from runner.cli.sweeps.mirror import trackers_of
 from runner.cli.sync import sync
-from runner.cli.sync_runs import Feeding
+from runner.cli.syncing.runs import Feeding
 from runner.config.written import read_config, to_yaml
 from runner.errors import RunError
 from runner.run.directory import RunDirectory

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.run.code_state import code_state
+from runner.run.source.state import code_state
 from tests.commands.command import BARE, run
 from tests.slurm.cluster import SlurmCluster
 from tests.sweeps.codebase.repositories import make_repository, write

@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 SECTION = (DOCS / "looking.md").read_text(encoding="utf-8").partition("## A page of a run")[2]
 SECTION = SECTION.partition("\n## ")[0]
 PARTS = re.findall(r"^\| ([a-z ]+) \| ", SECTION, re.MULTILINE)[1:]
-NEEDS_A_TEST_SPLIT = "reliability"  # tests/cli/test_run_report.py
+NEEDS_A_TEST_SPLIT = "reliability"  # tests/cli/pages/test_run_report.py
 
 
 @pytest.fixture

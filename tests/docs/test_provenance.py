@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli import reproduce, rerun
-from runner.cli.retraining import train_again
+from runner.cli.reproducing.retraining import train_again
 from runner.facade.run import Run
 from runner.run.provenance import FACTS, facts_of_process
 from tests.commands.command import BARE, call, only_run

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from runner.build.inference import load_reader
+from runner.build.trained.inference import load_reader
 from runner.config.compose import compose
 from runner.config.validate import validate
 from runner.metrics.calibration import UNCALIBRATED, Calibration

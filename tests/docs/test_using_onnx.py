@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from runner.build.exporting import ONNX, export_model
-from runner.build.inference import load_reader
+from runner.build.trained.exporting import ONNX, export_model
+from runner.build.trained.inference import load_reader
 from runner.tasks.decoding.greedy import decode_greedily
 from tests.trained import pictures, plate_run
 

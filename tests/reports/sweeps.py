@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from runner.reports.table import RunResult, SweepResults
+from runner.reports.sweep.table import RunResult, SweepResults
 
 
 def result(number: int, score: float | None, **overrides: str) -> RunResult:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.run_report import report_run
+from runner.cli.pages.run_report import report_run
 from runner.run.directory import RunDirectory
 from runner.run.provenance import read_provenance, write_provenance
 from tests.browser import Browser

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.build.trained import trained_step
+from runner.build.trained.result import trained_step
 from runner.checkpoint.manifest import step_path, write_manifest
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal, Row, rows_since

@@ -45,6 +45,6 @@ def test_a_card_of_another_kind_or_with_a_way_out_of_its_folder_is_refused(tmp_p
 
 
 def test_telling_what_was_trained_imports_no_torch():
-    code = "import sys, runner.build.trained; print('torch' in sys.modules)"
+    code = "import sys, runner.build.trained.result; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from runner.build.inference import load_reader
-from runner.build.trained_model import trained_model
-from runner.build.trusted import is_trusted
+from runner.build.trained.inference import load_reader
+from runner.build.trained.model import trained_model
+from runner.build.trained.trusted import is_trusted
 from runner.config.locate import shipped_conf
 from runner.config.own_targets import OWN_TARGETS
 from runner.config.targets import locate
@@ -39,7 +39,7 @@ def attacks(canary: Path) -> dict[str, dict[str, Any]]:
         "os.system": system(canary),
         "through a module": system(canary, "torch.os.system"),
         "through a class": system(canary, "torch.nn.modules.module.torch.os.system"),
-        "through ours": system(canary, "runner.run.code_state.os.system"),
+        "through ours": system(canary, "runner.run.source.state.os.system"),
         "subprocess": {"_target_": "subprocess.call", "_args_": [["touch", str(canary)]]},
         "eval": {"_target_": "builtins.eval", "_args_": [code]},
         "exec": {"_target_": "builtins.exec", "_args_": [code]},
@@ -101,7 +101,7 @@ def attacks(canary: Path) -> dict[str, dict[str, Any]]:
             "config": {"_target_": "transformers.GPT2Config", "attn_implementation": "evil/kernel"},
         },
         "trust in the config": {
-            "_target_": "runner.build.trained_model.trained_model",
+            "_target_": "runner.build.trained.model.trained_model",
             "run": str(canary.parent / "another"),
             "trust": True,
         },

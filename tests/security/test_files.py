@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from runner.build.trained_model import trained_model
+from runner.build.trained.model import trained_model
 from runner.build.weights_from import read_weights
 from runner.checkpoint.manifest import NAME, step_path, write_manifest
 from runner.data.preprocessor import load_preprocessor
@@ -120,7 +120,7 @@ def test_names_that_lead_out(name: object, tmp_path: Path) -> None:
         ("runner.trackers.appending.AppendedFile", "fields", {"path": "CANARY", "size": 0}),
         ("runner.run.journal.Journal", "fields", {"path": "CANARY"}),
         ("runner.cli.new.new_project", "fields", {"name": "x"}),
-        ("runner.run.code_state.os.system", "fields", {"command": "touch CANARY"}),
+        ("runner.run.source.state.os.system", "fields", {"command": "touch CANARY"}),
         ("subprocess.Popen", "fields", {"args": ["touch", "CANARY"]}),
         ("transformers.Trainer", "fields", {}),
         ("transformers.AutoModel", "pretrained", {}),

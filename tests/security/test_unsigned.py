@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runner.build.harmless import what_acts
-from runner.build.trained_model import trained_model
-from runner.build.trusted import is_trusted
+from runner.build.trained.harmless import what_acts
+from runner.build.trained.model import trained_model
+from runner.build.trained.trusted import is_trusted
 from runner.cli.sync import sync
 from runner.config.trust import NOBODY_ELSE, Trust, taken_from
 from runner.errors import ConfigError, RunError

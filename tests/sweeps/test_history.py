@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.run.code_difference import describe_code
+from runner.run.source.difference import describe_code
 from runner.run.status import Status
 from runner.sweeps.history import history_of, limits_text
 from runner.sweeps.summary import summarize

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from runner.build.trained_weights import read_trained_weights
-from runner.build.used_run import run_to_use
+from runner.build.trained.used_run import run_to_use
+from runner.build.trained.weights import read_trained_weights
 from runner.checkpoint import manifest
 from runner.checkpoint.foreign import FILE_SUFFIXES, read_weight_file, read_weight_folder
 from runner.checkpoint.hub import download

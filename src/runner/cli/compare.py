@@ -12,7 +12,8 @@ from runner.cli.columns import shortened, table, width_of
 from runner.cli.comparing.reading import read_runs
 from runner.errors import RunError, did_you_mean
 from runner.files import write_text_atomically
-from runner.reports.comparison import (
+from runner.reports.comparison.page import Comparison, comparison_page
+from runner.reports.comparison.runs import (
     Side,
     differing,
     measured_alike,
@@ -21,11 +22,10 @@ from runner.reports.comparison import (
     sides_of,
     surroundings,
 )
-from runner.reports.comparison_page import Comparison, comparison_page
+from runner.reports.comparison.significance import Difference, adjusted, difference
 from runner.reports.page import Block, Folded, Page, Paragraph, Table
-from runner.reports.significance import Difference, adjusted, difference
-from runner.run.code_difference import describe_code
 from runner.run.parting import RowComparison, compare_rows
+from runner.run.source.difference import describe_code
 
 _LONGEST_CELL = 44
 
@@ -116,7 +116,7 @@ def _print_block(block: Block) -> None:
 
 
 def _write(page: Path, found: Comparison) -> None:
-    from runner.reports.comparison_charts import curves
+    from runner.reports.comparison.charts import curves
     from runner.reports.web_page import to_html
 
     whole = comparison_page(found, shows_code=True, curves=curves(found.sides))

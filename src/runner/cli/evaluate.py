@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.build.evaluating import Asked, Evaluated, evaluate_run
+from runner.build.trained.evaluating import Asked, Evaluated, evaluate_run
 from runner.cli.columns import table, width_of
-from runner.cli.sync_runs import Feeding, sync_evaluations
+from runner.cli.syncing.runs import Feeding, sync_evaluations
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError, RunnerError
 from runner.inference.evaluate import Judged

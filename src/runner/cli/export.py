@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from runner.build.exporting import export_model
+from runner.build.trained.exporting import export_model
 from runner.config.trust import NOBODY_ELSE, Trust
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from runner.build.inference import load_reader
+from runner.build.trained.inference import load_reader
 from runner.cli.named_pictures import paths_from, printable
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.data.pictures import find_pictures

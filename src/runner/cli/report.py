@@ -1,4 +1,4 @@
-"""`report`: what came of a sweep or a run (run_report.py), as Markdown and as one HTML file."""
+"""`report`: what came of a sweep or a run, as Markdown and as one HTML file."""
 
 import re
 import shlex
@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.cli.columns import table, width_of
-from runner.cli.run_report import report_run
+from runner.cli.pages.run_report import report_run
 from runner.config.layout import leaves
 from runner.errors import RunError
 from runner.files import write_text_atomically
 from runner.reports.markdown import to_markdown
 from runner.reports.page import Page
-from runner.reports.statistics import effects, far_off, without
-from runner.reports.sweep_page import CURVES, OBJECTIVES, PARAMETERS, better, sweep_page
-from runner.reports.sweep_plots import plot_curves, plot_objectives, plot_parameters
-from runner.reports.table import RunResult, SweepResults, ranked
+from runner.reports.sweep.page import CURVES, OBJECTIVES, PARAMETERS, better, sweep_page
+from runner.reports.sweep.plots import plot_curves, plot_objectives, plot_parameters
+from runner.reports.sweep.statistics import effects, far_off, without
+from runner.reports.sweep.table import RunResult, SweepResults, ranked
 from runner.reports.web_page import to_html
 from runner.run.directory import RunDirectory
 from runner.sweeps.directory import SweepDirectory, is_sweep

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli.columns import table, width_of
-from runner.cli.rerun import code_of_then, config_of_then, link_data
-from runner.cli.retraining import train_again
+from runner.cli.reproducing.rerun import code_of_then, config_of_then, link_data
+from runner.cli.reproducing.retraining import train_again
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.config.written import to_yaml
 from runner.errors import RunError

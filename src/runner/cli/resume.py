@@ -59,7 +59,7 @@ def _refuse_what_acts(directory: RunDirectory, trust: Trust) -> None:
     """Refuse to train a run from elsewhere that could do more: see `what_acts`."""
     if trust.everything or is_ours(directory):
         return
-    from runner.build.harmless import what_acts
+    from runner.build.trained.harmless import what_acts
 
     if found := what_acts(directory, trust):
         raise StrangerError(directory.path, trust, to="resume", found=found)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from runner.cli.sync_runs import Feeding, sync_run, sync_run_of_sweep
-from runner.cli.sync_sweep import sync_sweep
+from runner.cli.syncing.runs import Feeding, sync_run, sync_run_of_sweep
+from runner.cli.syncing.sweep import sync_sweep
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError, RunnerError
 from runner.run.directory import RunDirectory

@@ -9,7 +9,7 @@ PREPROCESSORS = frozenset(
 )
 
 OWN_TARGETS = PREPROCESSORS | {
-    "runner.build.trained_model.trained_model",
+    "runner.build.trained.model.trained_model",
     "runner.data.character_text.character_text",
     "runner.data.curriculum.Curriculum",
     "runner.data.digits.digits",

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.build.trained import trained_step
+from runner.build.trained.result import trained_step
 from runner.checkpoint.manifest import committed_steps
 from runner.config.trust import Trust
 from runner.config.written import read_config
@@ -29,7 +29,7 @@ from runner.run.status import Status
 if TYPE_CHECKING:
     from torch import nn
 
-    from runner.build.inference import Reader
+    from runner.build.trained.inference import Reader
 
 
 class Run:
@@ -152,7 +152,7 @@ class Run:
 
         `trust` is as in `load_model`.
         """
-        from runner.build.inference import load_reader
+        from runner.build.trained.inference import load_reader
 
         return load_reader(self.directory.path, device=device, step=step, trust=trust)
 
@@ -195,7 +195,7 @@ class Run:
         command delivers them to MLflow.
         `trust` is as in `load_model`.
         """
-        from runner.build.evaluating import Asked, evaluate_run
+        from runner.build.trained.evaluating import Asked, evaluate_run
 
         path = self.directory.path
         asked = Asked(
@@ -238,7 +238,7 @@ class Run:
     def _instantiated(
         self, node: dict[str, Any], where: str, trust: bool | str | Iterable[str]
     ) -> Any:
-        from runner.build.trusted import refuse_untrusted
+        from runner.build.trained.trusted import refuse_untrusted
         from runner.config.instantiate import instantiate
 
         refuse_untrusted({where: node}, self.directory, Trust.of(trust))

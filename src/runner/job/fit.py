@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from runner.build.trained import final_model
+from runner.build.trained.result import final_model
 from runner.config.duration import Duration, seconds_of
 from runner.data.preprocessor import save_preprocessor
 from runner.errors import ConfigError, DataError, Interrupted, RunError, RunnerError

@@ -5,7 +5,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from runner.build.trained import trained_step
+from runner.build.trained.result import trained_step
 from runner.checkpoint.manifest import committed_steps, step_path, verified_manifest
 from runner.config.stamp import id_in, new_stamp
 from runner.files import write_text_atomically

@@ -12,7 +12,6 @@ from typing import Any
 
 from runner.errors import RunError
 from runner.files import write_json_atomically
-from runner.run.code_state import CodeState, code_and_source
 from runner.run.directory import FORMAT_VERSION
 from runner.run.machine import (
     environment_facts,
@@ -21,6 +20,7 @@ from runner.run.machine import (
     named_versions,
 )
 from runner.run.secrets import redacted, redacted_in
+from runner.run.source.state import CodeState, code_and_source
 from runner.run.user import user_name
 
 # What a run is made of: written down when it starts, and for a later job where it is another.

@@ -21,7 +21,6 @@ from runner.config.stamp import id_in
 from runner.config.written import read_config, to_yaml
 from runner.errors import ConfigError, DataError, Interrupted, RunError, RunnerError
 from runner.files import write_text_atomically
-from runner.run.code_state import code_when_submitted
 from runner.run.directory import RunDirectory
 from runner.run.journal import Journal
 from runner.run.lease import Lease
@@ -38,6 +37,7 @@ from runner.run.provenance import (
 )
 from runner.run.secrets import redacted
 from runner.run.signature import sign
+from runner.run.source.state import code_when_submitted
 from runner.run.status import Status, read_raw_status, write_status
 from runner.run.taking_back import is_untouched, take_back_files, take_back_folder
 from runner.runtime.signals import StopRequests

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from runner.errors import RunError
-from runner.run.code_difference import describe_code
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row, read_journal
 from runner.run.provenance import read_provenance
+from runner.run.source.difference import describe_code
 from runner.sweeps.summary import RunRow
 
 LIMITS = ("max_epochs", "max_steps", "max_duration")  # how long to train, below trainer

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.config.layout import leaves
 from runner.errors import ConfigError, RunError
-from runner.run.code_state import CodeState
+from runner.run.source.state import CodeState
 from runner.sweeps.directory import SweepDirectory, is_sweep
 from runner.sweeps.identity import deciding_leaves
 from runner.sweeps.record import SweepRecord, read_record

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner.run.code_state import code_state
+from runner.run.source.state import code_state
 from runner.sweeps.codebase.snapshot import take_snapshot
 from runner.sweeps.codebase.submitted import SubmittedCode, leave_code
 from tests.slurm.cluster import SlurmCluster, wait_until

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import ConfigError, RunError
-from runner.run.code_state import code_state
+from runner.run.source.state import code_state
 from runner.sweeps.codebase import snapshot
 from runner.sweeps.codebase.snapshot import take_snapshot
 from tests.sweeps.codebase.repositories import content, git, make_repository, write

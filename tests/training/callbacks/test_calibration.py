@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from runner.build.inference import calibration_of
+from runner.build.trained.inference import calibration_of
 from runner.config.options import TrainerOptions
 from runner.errors import Interrupted, RunError
 from runner.metrics.calibration import UNCALIBRATED, fit_calibration

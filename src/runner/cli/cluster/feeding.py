@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli.sweeps.mirror import trackers_of
-from runner.cli.sync_runs import Feeding, sync_run
+from runner.cli.syncing.runs import Feeding, sync_run
 from runner.errors import RunnerError
 from runner.run.directory import RunDirectory
 from runner.trackers.mlflow.tracker import MLflowTracker

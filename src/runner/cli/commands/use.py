@@ -1,6 +1,7 @@
 """Commands that use what was trained."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -8,12 +9,14 @@ from runner.cli.catalogue import COMMANDS
 from runner.cli.commands.group import CONFIG_DIR, RUN_OR_SWEEP, commands, use_config_dir
 from runner.config.trust import Trust
 
+STEP = click.option("--step", type=int, help="Take the checkpoint of this step; default: the best.")
+
 
 @commands.command(short_help=COMMANDS["evaluate"])
 @RUN_OR_SWEEP
 @click.argument("overrides", nargs=-1)
 @click.option("--split", help="train, evaluation, test or evaluation.NAME; default: test.")
-@click.option("--step", type=int, help="Take the checkpoint of this step; default: the best.")
+@STEP
 @click.option("--name", help="What the results are called; default: by the split and OVERRIDES.")
 @click.option("--device", help="auto, cpu, cuda, cuda:1 or mps; default: that of the run.")
 @click.option(
@@ -28,13 +31,8 @@ def evaluate(
     trust: Trust,
     directory: Path,
     overrides: tuple[str, ...],
-    split: str | None,
-    step: int | None,
-    name: str | None,
-    device: str | None,
-    to: Path | None,
-    as_json: bool,
     config_dir: Path | None,
+    **options: Any,
 ) -> None:
     """Measure the run in DIRECTORY on a split of its data, as its training did.
 
@@ -45,17 +43,7 @@ def evaluate(
     from runner.cli.evaluate import evaluate as measure
 
     use_config_dir(config_dir)
-    measure(
-        directory,
-        overrides,
-        split=split,
-        step=step,
-        name=name,
-        device=device,
-        as_json=as_json,
-        to=to,
-        trust=trust,
-    )
+    measure(directory, overrides, trust=trust, **options)
 
 
 @commands.command(short_help=COMMANDS["predict"])
@@ -76,7 +64,7 @@ def evaluate(
     help="How many pictures are read at once.",
 )
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps.")
-@click.option("--step", type=int, help="Take the checkpoint of this step; default: the best.")
+@STEP
 @click.option(
     "--engine",
     default="torch",
@@ -84,17 +72,7 @@ def evaluate(
     help="What computes; onnx: the model.onnx of an exported model, or of RUN_DIR/export.",
 )
 @click.pass_obj
-def predict(
-    trust: Trust,
-    directory: Path,
-    files: tuple[str, ...],
-    form: str | None,
-    output: Path | None,
-    batch_size: int,
-    device: str,
-    step: int | None,
-    engine: str,
-) -> int:
+def predict(trust: Trust, directory: Path, files: tuple[str, ...], **options: Any) -> int:
     """Read FILES, pictures or folders of them, with the best weights of the run in DIRECTORY.
 
     DIRECTORY may also be a model that `export` wrote. FILES may be -: then standard input names
@@ -104,17 +82,7 @@ def predict(
     """
     from runner.cli.predict import predict as read
 
-    return read(
-        directory,
-        files,
-        form=form,
-        output=output,
-        batch_size=batch_size,
-        device=device,
-        step=step,
-        engine=engine,
-        trust=trust,
-    )
+    return read(directory, files, trust=trust, **options)
 
 
 @commands.command(short_help=COMMANDS["export"])
@@ -124,7 +92,7 @@ def predict(
 )
 @click.option("--onnx", is_flag=True, help="Also as ONNX: model.onnx.")
 @click.option("--torch-export", is_flag=True, help="Also as a program of torch.export: model.pt2.")
-@click.option("--step", type=int, help="Take the checkpoint of this step; default: the best.")
+@STEP
 @click.option("--force", is_flag=True, help="Replace another model, and other files in its folder.")
 @click.pass_context
 def export(
@@ -143,7 +111,7 @@ def export(
     predictions, and outputs that differ by rounding alone. Exit code 1 if one of them cannot be.
     For a run from elsewhere whose config names code of others: trust=true, or trust=PACKAGE.
     """
-    from runner.build.exporting import ONNX, TORCH_EXPORT
+    from runner.build.trained.exporting import ONNX, TORCH_EXPORT
     from runner.cli.export import export as write
 
     programs = [name for name, asked in ((TORCH_EXPORT, torch_export), (ONNX, onnx)) if asked]

@@ -8,7 +8,7 @@ from runner.cli.ls import shown_path
 from runner.config.layout import leaves
 from runner.config.written import read_config
 from runner.errors import RunError, RunnerError
-from runner.reports.comparison import ComparedRun
+from runner.reports.comparison.runs import ComparedRun
 from runner.run.directory import RunDirectory
 from runner.run.journal import read_journal
 from runner.run.latest import latest_status

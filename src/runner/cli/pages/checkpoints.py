@@ -5,7 +5,7 @@ from pathlib import Path
 
 from runner.checkpoint.manifest import committed_steps, read_manifest, step_path
 from runner.errors import CheckpointError
-from runner.reports.run_facts import CheckpointFacts
+from runner.reports.run.facts import CheckpointFacts
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row
 

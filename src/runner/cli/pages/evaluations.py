@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runner.reports.run_facts import EvaluationFacts
+from runner.reports.run.facts import EvaluationFacts
 from runner.reports.times import moment
 from runner.run.directory import RunDirectory
 

@@ -14,7 +14,7 @@ from runner.config.written import read_config
 from runner.errors import RunError
 from runner.files import leads_out
 from runner.reports.reliability import ReliabilityReport, reliability_from
-from runner.reports.run_facts import CodeFacts, RunFacts
+from runner.reports.run.facts import CodeFacts, RunFacts
 from runner.run.data_note import read_data_note
 from runner.run.directory import RunDirectory
 from runner.run.journal import readable_rows

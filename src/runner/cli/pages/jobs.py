@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.reports.run_facts import JobFacts
+from runner.reports.run.facts import JobFacts
 from runner.run.directory import RunDirectory
 
 _BEGIN = " runner.job.fit: run "  # the first line of each job in its log

@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from runner.errors import RunError
 from runner.reports.page import Sample
-from runner.reports.run_facts import SampleFacts
+from runner.reports.run.facts import SampleFacts
 from runner.run.directory import RunDirectory
 from runner.run.signature import is_ours
 

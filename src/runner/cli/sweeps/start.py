@@ -34,8 +34,8 @@ from runner.cli.train import environment_of_user, train
 from runner.config.axes import combine, read_axes
 from runner.config.expand import expand
 from runner.errors import ConfigError, Interrupted, RunError
-from runner.run.code_state import CodeState, code_of_process
 from runner.run.lease import Lease
+from runner.run.source.state import CodeState, code_of_process
 from runner.runtime.signals import StopRequests
 from runner.sweeps.checks.checking import Checker
 from runner.sweeps.directory import SweepDirectory, is_sweep

@@ -1,7 +1,7 @@
 """Copy the code of a repository beside the jobs that will run it, whenever that is.
 
 slurm/code/        files/    the code as it was
-                   code.json commit, uncommitted diff (see run/code_state.py)
+                   code.json commit, uncommitted diff (see run/source/state.py)
                    copy.json what tells it from other code
 slurm/code_2/      ...       of a later start of the same sweep, with other code
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from runner.errors import ConfigError, RunError
 from runner.files import sync_directory, write_json_atomically
-from runner.run.code_state import CodeState, code_state, write_submitted
+from runner.run.source.state import CodeState, code_state, write_submitted
 from runner.sweeps.codebase.listing import files_of_code, repository_around
 from runner.sweeps.codebase.submitted import SubmittedCode
 

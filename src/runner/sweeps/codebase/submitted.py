@@ -13,7 +13,7 @@ from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 
 import runner
-from runner.run.code_state import (
+from runner.run.source.state import (
     ENVIRONMENT_VARIABLE,
     code_state,
     write_submitted,

@@ -3,8 +3,8 @@
     MLmodel, requirements.txt, ...       signature, input example, how to load it
     data/model/                          the files as `export` writes them
 
-A model that reads pictures is loaded by `mlflow.pyfunc` (see build/mlflow_model.py); of another
-kind only the files are there.
+A model that reads pictures is loaded by `mlflow.pyfunc` (see build/trained/mlflow_model.py); of
+another kind only the files are there.
 """
 
 import base64
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-LOADER = "runner.build.mlflow_model"
+LOADER = "runner.build.trained.mlflow_model"
 CARD = "model.json"
 MODEL_CONFIG = {"device": "auto", "trust": []}  # what load_model(..., model_config=) may change
 _READING = ("torch", "numpy", "pillow", "safetensors", "hydra-core", "omegaconf", "transformers")
