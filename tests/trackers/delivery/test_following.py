@@ -79,7 +79,7 @@ def test_after_failures_the_pauses_grow_until_it_succeeds(monkeypatch, steps_bac
     inbox = FakeInbox(7)
     follow(FakeDelivery(failures=5), inbox, parent=os.getppid())
     first, *growing, settled, last = inbox.pauses
-    assert (first, settled, last) == (2.0, 2.0, 2.0)
+    assert (first, settled, last) == (5.0, 5.0, 5.0)
     for pause, before in zip(growing, inbox.pauses, strict=False):
         most = min(2 * before, process.MAX_PAUSE_SECONDS)
         assert 0.75 * most <= pause <= most

@@ -21,7 +21,7 @@ from runner.trackers.delivery.messages import Ending, Inbox
 from runner.trackers.delivery.process import step_back
 
 FIRST_DELIVERY_SECONDS = 10.0  # importing mlflow takes 1.5 s of CPU: not while training warms up
-POLL_SECONDS = 2.0
+POLL_SECONDS = 5.0  # a request costs its server and this machine, however few values it brings
 MAX_PAUSE_SECONDS = 10.0  # asking a dead server costs a refused connection
 RETRY_AT_END_SECONDS = 0.5
 SECONDS_IF_PARENT_DIED = 60.0
