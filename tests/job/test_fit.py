@@ -3,12 +3,13 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from torch import Tensor
+from torch import Tensor, nn
 
 from runner.errors import ConfigError, DataError, Interrupted, RunError
 from runner.job.fit import Job, fit
@@ -16,6 +17,7 @@ from runner.run.directory import RunDirectory
 from runner.run.journal import Journal
 from runner.run.session import JobDescription, open_session
 from runner.run.status import Status, read_raw_status, read_status
+from runner.trackers.tracker import TrackedRun
 from runner.training.callback import Callback, Fit
 from tests.training.harness import (
     Noisy,
@@ -123,6 +125,34 @@ def test_a_run_that_cannot_begin_leaves_no_directory(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="empty"):
         train(tmp_path / "run", tiny_options(), data=tiny_data(train=fixed_split(0)))
     assert not list(tmp_path.iterdir())
+
+
+class Shown:
+    """A tracker that writes into the run as soon as it is told of it."""
+
+    def start(self, run: TrackedRun) -> None:
+        run.directory.tracker(run.tracker).parent.mkdir(exist_ok=True)
+        run.directory.tracker(run.tracker).touch()
+
+    def finish(self, state: str, model_files: Sequence[Path] = ()) -> None: ...
+
+
+def test_first_weights_that_are_not_there_are_told_before_anything_is_shown_or_left(
+    tmp_path: Path,
+) -> None:
+    options = replace(tiny_options(), init_weights_from=str(tmp_path / "absent.pt"))
+    parts = replace(tiny_parts(options), preprocessor=nn.Linear(1, 1))
+    (tmp_path / "scratch").mkdir()
+    job = Job(
+        directory=RunDirectory(tmp_path / "run"),
+        description=DESCRIPTION,
+        build=lambda _: parts,
+        trackers={"shown": Shown()},
+        checkpoint_dir=str(tmp_path / "scratch"),
+    )
+    with pytest.raises(ConfigError, match="there is no such file"):
+        fit(job)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "scratch"]
 
 
 def test_bad_data_found_in_training_is_a_failed_run(tmp_path: Path) -> None:

@@ -88,8 +88,13 @@ def fit(job: Job) -> Result:
                     _keep_preprocessor(job, parts)
                     write_data_note(job.directory.data, parts.data_fingerprint)
                 ranks.meet()
-                started = _start_trackers(job)  # of a run that can begin
-                result = _train(parts, session, stop, job.hang_timeout)
+                result = _train(
+                    parts,
+                    session,
+                    stop,
+                    job.hang_timeout,
+                    on_restored=lambda: started.extend(_start_trackers(job)),
+                )
                 session.outcome = "pruned" if result.is_pruned else "completed"
                 _log.info("%s", last_words(result, job.directory, job.description.config))
         except Interrupted:
@@ -179,8 +184,14 @@ def _build(job: Job, ranks: Ranks) -> Parts:
 
 
 def _train(
-    parts: Parts, session: Session, stop: StopRequests, hang_timeout: Duration | None
+    parts: Parts,
+    session: Session,
+    stop: StopRequests,
+    hang_timeout: Duration | None,
+    *,
+    on_restored: Callable[[], None],
 ) -> Result:
+    """Restore or take the first weights, call `on_restored`, and train."""
     ranks = parts.ranks
     on_hang = end_of_hang(session, ranks, hang_timeout)
     with Watchdog(seconds_of(hang_timeout), on_hang) as watchdog, old_objects_left_alone():
@@ -192,6 +203,7 @@ def _train(
             beat=watchdog.beat,
         )
         loop.restore()
+        on_restored()
         session.begin(step=loop.result.step)
         _log.info("run %s", os.path.relpath(session.directory.path))  # not of a job that is refused
         session.standing = lambda: _standing(loop.result)

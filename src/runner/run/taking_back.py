@@ -4,6 +4,7 @@ Only files that a job itself writes before it begins, by their names: whatever e
 beside them stays, and so does the directory then.
 """
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +18,10 @@ def is_untouched(path: Path) -> bool:
 
 
 def take_back_files(directory: RunDirectory) -> None:
-    """Remove config, provenance, status, logs, notes on data and weights, and an empty journal."""
+    """Remove config, provenance, status, logs, notes on data and weights, and an empty journal.
+
+    The preprocessor goes too, and of checkpoints elsewhere the link and the folder if it is empty.
+    """
     written = [
         *(directory.config, directory.provenance, directory.status),
         *(directory.init_weights, directory.signature, directory.data),
@@ -29,6 +33,11 @@ def take_back_files(directory: RunDirectory) -> None:
         path.unlink(missing_ok=True)
     with suppress(OSError):
         directory.logs.rmdir()
+    shutil.rmtree(directory.preprocessor, ignore_errors=True)
+    if directory.checkpoints.is_symlink():
+        with suppress(OSError):
+            directory.checkpoints.resolve().rmdir()
+            directory.checkpoints.unlink()
 
 
 def take_back_folder(directory: RunDirectory, *, is_ours: bool) -> None:
