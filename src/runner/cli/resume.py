@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.cli.completed import is_over
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
@@ -22,17 +23,20 @@ def resume_run(
 
     One from elsewhere needs `trust` if it could do more than train. With a `step` a new run beside
     it goes on from that checkpoint. A run that was begun on a cluster goes on there, unless
-    hydra/launcher names another place.
+    hydra/launcher names another place. One that is completed and is not to train longer stays as
+    it is, and that is told.
     """
     names_launcher = any(text.startswith(_LAUNCHER) for text in overrides)
     if step is None and (names_launcher or RunDirectory(directory).slurm.exists()):
         from runner.cli.cluster.run import resume_there
 
         _refuse_book_of_stranger(directory, trust)
-        if resume_there(directory, overrides):
+        if is_over(directory, overrides, trust) or resume_there(directory, overrides):
             return
     if RunDirectory(directory).config.is_file():  # else it is no run, which is told below
         _refuse_what_acts(RunDirectory(directory), trust)
+    if step is None and is_over(directory, overrides, trust):
+        return
     _resume_here(directory, [text for text in overrides if not text.startswith(_LAUNCHER)], step)
 
 
