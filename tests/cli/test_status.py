@@ -199,6 +199,16 @@ def test_what_is_neither_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2 and "nowhere" in done.stderr
 
 
+def test_a_run_without_a_checkpoint_can_only_begin_again(tmp_path: Path) -> None:
+    failed = make_run(tmp_path / "run", status=Status(state="failed", step=23, jobs=1, error="no"))
+    told = "no checkpoint was saved; to begin again: python -m runner resume run\n"
+    assert call("status", "run", cwd=tmp_path).stdout.endswith(told)
+    (failed.checkpoints / "step_00000020").mkdir(parents=True)
+    (failed.checkpoints / "step_00000020" / "manifest.json").touch()
+    shown = call("status", "run", cwd=tmp_path).stdout
+    assert shown.endswith("to go on: python -m runner resume run\n") and "begin again" not in shown
+
+
 def test_a_run_that_can_go_on_says_how(tmp_path: Path) -> None:
     make_run(tmp_path / "my run", status=Status(state="preempted", jobs=1))
     shown = call("status", "my run", cwd=tmp_path).stdout

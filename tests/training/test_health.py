@@ -1,5 +1,6 @@
 """Losses that are no number, met by a real training."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,28 @@ def options(policy: str, **trainer: Any) -> Options:
 
 def weights_are_finite(path: Path) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in final_state(path)[0].values())
+
+
+@pytest.mark.parametrize(
+    ("every", "told"),
+    [("2 steps", "the newest checkpoint counts"), (None, "no checkpoint is there")],
+)
+def test_what_is_not_saved_is_told_with_what_there_is_instead(
+    every: str | None, told: str, tmp_path: Path
+) -> None:
+    class Late(Poisoned):
+        count = 0
+
+        def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+            self.count += 1
+            inputs, target = super().__getitem__(index)
+            return inputs / (self.count < 16), target
+
+    chosen = replace(options("stop"), checkpoint=CheckpointOptions(every=every, keep_last=1))
+    with pytest.raises(NonfiniteError):
+        train(tmp_path, chosen, data=tiny_data(train=Late(-1)))
+    log = (tmp_path / "logs" / "rank_0.log").read_text()
+    assert re.search(rf"not saved step=\d: {told}", log)
 
 
 def test_stop_says_where_and_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:

@@ -53,7 +53,9 @@ def status(path: Path, *, as_json: bool, only_failed: bool) -> None:
         print(sentence(summary))
         _print_way_on(summary, standing)
     elif shown and shown[0].state in _RESUMABLE:
-        print(f"to go on: python -m runner resume {shlex.quote(_shown(path))}")
+        is_lost = shown[0].step > 0 and not RunDirectory(path).committed
+        way = "no checkpoint was saved; to begin again" if is_lost else "to go on"
+        print(f"{way}: python -m runner resume {shlex.quote(_shown(path))}")
 
 
 def _seen(summary: SweepSummary, standing: Standing | None) -> SweepSummary:

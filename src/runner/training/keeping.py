@@ -72,7 +72,11 @@ class Keeping:
         if self._ranks.are_several or not self._agreement.may_save:
             return False  # the other ranks stand elsewhere; or the directory is another job's
         if isinstance(error, NonfiniteError) or self._step.stage is Stage.UPDATING:
-            _log.warning("not saved step=%d: the newest checkpoint counts", self._progress.step)
+            self._saver.wait()  # the first one may be under way
+            counts = "the newest checkpoint counts"
+            if not self._saver.has_saved:
+                counts = "no checkpoint is there, and a resume begins again at step 0"
+            _log.warning("not saved step=%d: %s", self._progress.step, counts)
             return False
         if self._step.stage is Stage.COMPUTING:
             self._step.go_back()

@@ -135,6 +135,11 @@ class Saver:
         return True
 
     @property
+    def has_saved(self) -> bool:
+        """Return whether a checkpoint is there."""
+        return bool(self._store.steps())
+
+    @property
     def is_writing(self) -> bool:
         """Return whether a write was begun of which the outcome is not known yet."""
         return self._writer.is_busy or bool(self._committed)

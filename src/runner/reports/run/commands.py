@@ -12,7 +12,9 @@ def commands(facts: RunFacts) -> list[tuple[str, str]]:
     path = shlex.quote(facts.path)
     found = [("Started by", facts.command)] if facts.command else []
     if facts.state not in ("completed", "running"):
-        found.append(("Go on with it", f"{_RUNNER} resume {path}"))
+        is_lost = facts.step > 0 and not facts.checkpoints
+        way = "Begin again (no checkpoint was saved)" if is_lost else "Go on with it"
+        found.append((way, f"{_RUNNER} resume {path}"))
     if any(checkpoint.problem is None for checkpoint in facts.checkpoints):
         found.append(("Evaluate it", f"{_RUNNER} evaluate {path}"))
         if facts.reads_pictures:
