@@ -1,7 +1,8 @@
 """`check`: everything that can be known of a run without training, and nothing left behind."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from runner.cli.sweeps.launcher_node import check_options, is_of_cluster
 from runner.config.frozen import freeze, freeze_open
 from runner.config.options import SweepOptions
 from runner.config.validate import read_options
-from runner.errors import ConfigError
+from runner.errors import ConfigError, Interrupted
 from runner.job.checks import Rehearse, ValidateAll
 from runner.runtime.signals import StopRequests
 from runner.sweeps.checks.checking import Checker, Report
@@ -92,10 +93,20 @@ def check_config(
     combination = Combination(key=run_key(frozen), overrides=(), config=frozen)
     works = CheckWorks(is_timed=is_timed, is_elsewhere=is_elsewhere)
     notes = check_admission([combination]) if is_elsewhere else []  # it answers sooner
-    with StopRequests() as stop, checking_pool() as pool:
+    with nothing_started(), StopRequests() as stop, checking_pool() as pool:
         checker = Checker(pool, works, options=options, stop=stop)
         report = checker.check([combination], choices=[choices])
     return replace(report, warnings=[*report.warnings, *notes])
+
+
+@contextmanager
+def nothing_started() -> Iterator[None]:
+    """Say so at a stop within."""
+    try:
+        yield
+    except Interrupted:
+        print("stopped: nothing was started", file=sys.stderr)
+        raise
 
 
 def checking_pool() -> AbstractContextManager[LocalPool]:

@@ -9,8 +9,10 @@ Exit codes: 0 done, 1 the run failed, 2 the config is wrong, 128 + signal stoppe
 
 import gc
 import os
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from runner.cli.catalogue import COMMANDS
 from runner.cli.ranks import print_error
@@ -48,6 +50,7 @@ def run(arguments: Sequence[str]) -> int:
     except Interrupted as stop:
         return stop.exit_code
     except KeyboardInterrupt:
+        print_error("stopped")
         return 130
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -72,6 +75,18 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
 def _check_first_word(word: str) -> None:
     """Raise ConfigError for a word that is neither a command nor an override."""
+    if word == "train":
+        raise ConfigError(
+            "to train, leave out the word 'train': python -m runner [overrides] (python -m runner "
+            "alone shows what there is)"
+        )
+    if Path(word).is_dir():
+        folder = shlex.quote(word)
+        raise ConfigError(
+            f"{folder} is a folder: python -m runner resume {folder} goes on with a run or a sweep "
+            f"in it, python -m runner report {folder} shows what came of it (python -m runner "
+            "alone shows what there is)"
+        )
     if "=" not in word and not word.startswith(("-", "+", "~")):
         raise ConfigError(
             f"'{word}' is neither a command nor an override such as key=value"

@@ -2,13 +2,15 @@
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
-from hydra._internal.utils import get_args
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -18,7 +20,7 @@ from runner.config import resolvers
 from runner.config.compose import CONFIG_NAME, HYDRA_VERSION_BASE
 from runner.config.locate import make_user_code_importable, put_config_dir_first, shipped_conf
 from runner.config.overrides import diagnose
-from runner.errors import ConfigError
+from runner.errors import ConfigError, did_you_mean
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 _MULTIRUN = ("-m", "--multirun")
@@ -60,13 +62,26 @@ def _sentence(error: ValueError | OSError) -> str:
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:
-    parsed = get_args(list(arguments))
+    parsed = _parsed(arguments)
     return [] if parsed.shell_completion else list(parsed.overrides)
+
+
+def _parsed(arguments: Sequence[str]) -> Namespace:
+    """Return what Hydra reads in `arguments`; ConfigError for a flag that it does not know."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        close = did_you_mean(message.rpartition(" ")[2], flags) if "unrecognized" in message else ""
+        raise ConfigError(f"{message}{close} (python -m runner --help tells the flags)")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser.parse_args(list(arguments))
 
 
 def _put_config_dir_first(arguments: Sequence[str]) -> None:
     """Let `--config-dir DIR` count as the user's own conf, which comes before ours."""
-    folder = get_args(list(arguments)).config_dir
+    folder = _parsed(arguments).config_dir
     if folder is None:
         return
     if not Path(folder).is_dir():

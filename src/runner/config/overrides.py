@@ -14,6 +14,8 @@ from runner.config.compose import compose
 from runner.config.groups import groups, members
 from runner.errors import ConfigError, did_you_mean
 
+_MOST_NAMES = 12
+
 
 def parse_override(text: str) -> Override:
     """Return the parsed override, or raise ConfigError showing how one is written."""
@@ -157,10 +159,25 @@ def _check_key(cfg: DictConfig, override: Override) -> str | None:
         if part not in names:
             candidates = [*names, *groups()] if node is cfg else names
             where = f"{known} has no key '{part}'" if known else f"there is no key '{part}'"
-            return f"{key}: {where}{did_you_mean(part, candidates)}{_new_key(known, override)}"
+            close = did_you_mean(part, candidates) or _elsewhere(cfg, part, names, owner=known)
+            return f"{key}: {where}{close}{_new_key(known, override)}"
         known = f"{known}.{part}".lstrip(".")
         node = OmegaConf.select(cfg, known, throw_on_resolution_failure=False)
     return None
+
+
+def _elsewhere(cfg: DictConfig, part: str, names: Sequence[str], *, owner: str) -> str:
+    """Return where the one key of this name is, or which keys there are: "" if they are many."""
+    if owner:
+        return f" (there are {', '.join(names)})" if len(names) <= _MOST_NAMES else ""
+    homes = [name for name in cfg if part in _keys_of(cfg, str(name))]
+    return f" - did you mean '{homes[0]}.{part}'?" if len(homes) == 1 else ""
+
+
+def _keys_of(cfg: DictConfig, name: str) -> list[str]:
+    """Return the keys of the node `name` of `cfg`; none if it is a single value."""
+    node = OmegaConf.select(cfg, name, throw_on_resolution_failure=False)
+    return [str(key) for key in node] if isinstance(node, DictConfig) else []
 
 
 def _new_key(owner: str, override: Override) -> str:

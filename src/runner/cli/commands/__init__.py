@@ -15,6 +15,10 @@ from runner.errors import ConfigError
 TRUSTING = ("predict", "evaluate", "export", "reproduce", "resume", "sync")
 
 
+for _name in TRUSTING:
+    commands.commands[_name].options_metavar = "[OPTIONS] [trust=true|PACKAGE]"
+
+
 def run_command(arguments: Sequence[str]) -> int:
     """Run the command that `arguments` name and return the exit code."""
     make_user_code_importable()

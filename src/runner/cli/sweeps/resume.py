@@ -10,7 +10,7 @@ from typing import Any
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
-from runner.cli.check import CheckWorks, checking_pool
+from runner.cli.check import CheckWorks, checking_pool, nothing_started
 from runner.cli.sweeps.jobs import Performer, has_pool, jobs_on_cluster, open_pooled
 from runner.cli.sweeps.launcher_node import changed_launcher, check_options, is_of_cluster
 from runner.cli.sweeps.plan import Plan, plan_of
@@ -65,7 +65,7 @@ def _resume_search(directory: SweepDirectory, record: SweepRecord, overrides: Se
     layout = [text for text in overrides if not text.startswith(("sweep.", "hydra"))]
     if layout:
         plan = _plan(directory, record, layout)
-        with StopRequests() as stop, checking_pool() as pool:
+        with nothing_started(), StopRequests() as stop, checking_pool() as pool:
             options = replace(plan.options, check="config")
             works = CheckWorks(is_elsewhere=is_of_cluster(record.launcher))
             checker = Checker(pool, works, options=options, stop=stop)

@@ -15,7 +15,7 @@ from typing import Any
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from runner.cli.check import CheckWorks
+from runner.cli.check import CheckWorks, nothing_started
 from runner.cli.status import print_sweep
 from runner.cli.sweeps.console import SweepConsole
 from runner.cli.sweeps.jobs import Performer, jobs_on_cluster, open_performer
@@ -137,7 +137,7 @@ def check(plan: Plan, jobs: Performer, console: SweepConsole, stop: StopRequests
     is_elsewhere = is_of_cluster(plan.record.launcher)
     works = CheckWorks(is_elsewhere=is_elsewhere)
     notes = check_admission(plan.to_check) if is_elsewhere else []  # it answers sooner
-    with jobs.lend_pool() as pool:
+    with nothing_started(), jobs.lend_pool() as pool:
         checker = Checker(pool, works, options=plan.options, stop=stop)
         report = checker.check(plan.to_check, choices=plan.choices)
     for warning in [*report.warnings, *notes]:
