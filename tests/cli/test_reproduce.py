@@ -1,5 +1,6 @@
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from runner.cli import reproduce as module
 from runner.cli.reproducing.rerun import CodeOfThen, code_of_then, config_of_then, link_data
-from runner.errors import RunError
+from runner.errors import Interrupted, RunError
 from runner.facade.run import Run
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row, read_journal
@@ -150,6 +151,19 @@ def test_a_difference_is_told_with_its_first_step_and_reasons(
     assert "NOT REPRODUCED: they part at step 4, train.loss" in told
     assert "perhaps: other versions of packages: torch" in told
     assert "pip install torch==0.1" in told
+
+
+def test_a_stop_says_what_is_left(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(*_: object, **__: object) -> None:
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(module, "train_again", train)
+    with pytest.raises(Interrupted):
+        module.reproduce(path, module.Wishes())
+    told = f"stopped: {path / 'reproduced'} holds the run as far as it came, not compared\n"
+    assert capsys.readouterr().err == told
 
 
 def test_a_run_that_was_stopped_is_made_again_as_far_as_it_came(

@@ -199,6 +199,12 @@ def test_what_is_neither_is_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2 and "nowhere" in done.stderr
 
 
+def test_a_run_that_is_done_is_two_lines_with_its_metric(tmp_path: Path) -> None:
+    make_run(tmp_path / "over")
+    header, row = call("status", "over", cwd=tmp_path).stdout.splitlines()
+    assert "evaluation.loss" in header and "0.5" in row
+
+
 def test_a_run_without_a_checkpoint_can_only_begin_again(tmp_path: Path) -> None:
     failed = make_run(tmp_path / "run", status=Status(state="failed", step=23, jobs=1, error="no"))
     told = "no checkpoint was saved; to begin again: python -m runner resume run\n"

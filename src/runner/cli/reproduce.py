@@ -6,6 +6,7 @@ train the frozen config with it, in a process and a directory of its own
 compare the two journals, value by value
 """
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from runner.cli.reproducing.rerun import code_of_then, config_of_then, link_data
 from runner.cli.reproducing.retraining import train_again
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.config.written import to_yaml
-from runner.errors import RunError
+from runner.errors import Interrupted, RunError
 from runner.files import write_text_atomically
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row, read_journal
@@ -70,14 +71,18 @@ def reproduce(path: Path, wishes: Wishes, *, trust: Trust = NOBODY_ELSE) -> int:
     text = to_yaml(config)
     sign(again, text)  # looked at above
     write_text_atomically(again.config, text)
-    train_again(
-        again,
-        code,
-        provenance,
-        overrides=wishes.overrides,
-        until=until,
-        after_step=_after_step(rows, until),
-    )
+    try:
+        train_again(
+            again,
+            code,
+            provenance,
+            overrides=wishes.overrides,
+            until=until,
+            after_step=_after_step(rows, until),
+        )
+    except Interrupted:
+        print(f"stopped: {folder} holds the run as far as it came, not compared", file=sys.stderr)
+        raise
     return _judge(original, again, rows, until, found)
 
 

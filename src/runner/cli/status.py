@@ -32,7 +32,11 @@ def status(path: Path, *, as_json: bool, only_failed: bool) -> None:
         summary = _seen(summarize(SweepDirectory(path)), standing)
         rows, metric = list(summary.rows), summary.record.best_metric
     elif (directory := RunDirectory(path)).provenance.is_file() or directory.slurm.is_file():
-        row = _single(directory, number or 0)
+        from runner.config.written import read_config
+
+        config = read_config(directory.config) if directory.config.is_file() else {}
+        metric = str((config.get("trainer") or {}).get("best_metric") or "")
+        row = run_row(directory, number=number or 0, config=config)
         rows = standing.seen([row]) if standing else [row]
     else:
         raise RunError(
@@ -47,15 +51,18 @@ def status(path: Path, *, as_json: bool, only_failed: bool) -> None:
     _print_table(shown, metric, is_sweep=summary is not None)
     _print_waiting(shown)
     _print_reasons(shown, most=None if only_failed else _MOST_REASONS)
+    gap = "\n" if shown else ""
     if standing is not None and standing.problem is not None:
-        print(f"states are those of the files, since Slurm could not be asked: {standing.problem}")
+        why = f"since Slurm could not be asked: {standing.problem}"
+        print(f"{gap}states are those of the files, {why}")
+        gap = ""
     if summary is not None:
-        print(sentence(summary))
+        print(f"{gap}{sentence(summary)}")
         _print_way_on(summary, standing)
     elif shown and shown[0].state in _RESUMABLE:
         is_lost = shown[0].step > 0 and not RunDirectory(path).committed
         way = "no checkpoint was saved; to begin again" if is_lost else "to go on"
-        print(f"{way}: python -m runner resume {shlex.quote(_shown(path))}")
+        print(f"{gap}{way}: python -m runner resume {shlex.quote(_shown(path))}")
 
 
 def _seen(summary: SweepSummary, standing: Standing | None) -> SweepSummary:
@@ -78,13 +85,6 @@ def sentence(summary: SweepSummary) -> str:
     return text
 
 
-def _single(directory: RunDirectory, number: int) -> RunRow:
-    from runner.config.written import read_config
-
-    config = read_config(directory.config) if directory.config.is_file() else {}
-    return run_row(directory, number=number, config=config)
-
-
 def _print_table(rows: Sequence[RunRow], metric: str, *, is_sweep: bool) -> None:
     if not rows:
         return
@@ -102,7 +102,6 @@ def _print_table(rows: Sequence[RunRow], metric: str, *, is_sweep: bool) -> None
     print(lines[0])
     for row, line in zip(rows, lines[1:], strict=True):
         print(colored(line, row.state))
-    print()
 
 
 def _cells(row: RunRow, *, is_sweep: bool) -> list[str]:
@@ -136,22 +135,22 @@ def ago(seconds: float | None) -> str:
 def _print_waiting(rows: Sequence[RunRow]) -> None:
     """Say, once for all of them, why jobs are not at work."""
     reasons = Counter(row.why for row in rows if row.state == "queued" and row.why)
-    for reason, count in reasons.items():
-        print(f"{count} {'run' if count == 1 else 'runs'} {reason}")
     if reasons:
         print()
+    for reason, count in reasons.items():
+        print(f"{count} {'run' if count == 1 else 'runs'} {reason}")
 
 
 def _print_reasons(rows: Sequence[RunRow], *, most: int | None) -> None:
     reasons = [(row, reason) for row in rows if (reason := _reason(row))]
+    if reasons:
+        print()
     for row, reason in reasons[:most]:
         print(f"run {row.number} {row.state}: {reason}" if row.label else f"{row.state}: {reason}")
         if log := log_of(row.path):
             print(f"  {_shown(log)}")
     if most is not None and len(reasons) > most:
         print(f"... and {len(reasons) - most} more: --failed shows all that failed")
-    if reasons:
-        print()
 
 
 def _shown(path: Path) -> str:
@@ -220,4 +219,4 @@ def print_sweep(summary: SweepSummary) -> None:
     """Print a sweep that has ended: a row for each run, the reasons of failures, the counts."""
     _print_table(list(summary.rows), summary.record.best_metric, is_sweep=True)
     _print_reasons(list(summary.rows), most=_MOST_REASONS)
-    print(sentence(summary))
+    print(f"\n{sentence(summary)}")
