@@ -180,7 +180,8 @@ def test_checking_alone_leaves_nothing(
 ) -> None:
     before = sorted(path.iterdir())
     assert module.reproduce(path, module.Wishes(check_only=True)) == 0
-    assert "can be brought back" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "lines of changes; it can be brought back" in told and "runner_reproduce_" not in told
     assert sorted(path.iterdir()) == before and not trains
     change(path, lambda told: told["versions"].update(python="3.0"))
     assert module.reproduce(path, module.Wishes(check_only=True)) == 1
@@ -226,6 +227,9 @@ def test_what_cannot_be_made_again_says_why(
         return str(caught.value)
 
     assert "not empty" in refused(to=path)
+    (tmp_path / "stopped/run").mkdir(parents=True)
+    (tmp_path / "stopped/run/config.yaml").touch()
+    assert f"delete {tmp_path / 'stopped'}, or give another" in refused(to=tmp_path / "stopped")
     monkeypatch.chdir(tmp_path)
     change(path, lambda told: told["source"].update(repository="/nowhere", remote="https://a/b"))
     assert "--repository PATH; it was cloned from https://a/b" in refused()

@@ -62,7 +62,7 @@ def reproduce(path: Path, wishes: Wishes, *, trust: Trust = NOBODY_ELSE) -> int:
     code = code_of_then(provenance, folder, repository=wishes.repository)
     for note in code.notes:
         print(f"note: {note}")
-    print(f"code: {code.description}")
+    print(f"code: {code.description}" + (f", in {code.copy}" if code.copy else ""))
     rows, until = _rows_to_compare(original, wishes.steps)
     again = RunDirectory(folder / "run")
     config = config_of_then(original, provenance)
@@ -135,7 +135,7 @@ def _history(provenance: dict[str, Any]) -> list[str]:
 def _check(
     original: RunDirectory, provenance: dict[str, Any], wishes: Wishes, found: Sequence[Change]
 ) -> int:
-    """Bring the code back where it is thrown away again."""
+    """Bring the code back where it is thrown away again; 1 where anything is another one."""
     with tempfile.TemporaryDirectory(prefix="runner_reproduce_") as folder:
         code = code_of_then(provenance, Path(folder), repository=wishes.repository)
         config_of_then(original, provenance)
@@ -148,13 +148,19 @@ def _check(
 def _new_folder(original: RunDirectory, to: Path | None) -> Path:
     if to is not None:
         if to.exists() and (not to.is_dir() or any(to.iterdir())):
-            raise RunError(f"{to} is there and not empty: give another folder --to")
+            raise RunError(f"{to} is there and not empty: {_way_out(to)}")
         return to.absolute()
     number, folder = 2, original.reproduced
     while folder.exists():
         folder = original.reproduced.with_name(f"{original.reproduced.name}_{number}")
         number += 1
     return folder
+
+
+def _way_out(to: Path) -> str:
+    if RunDirectory(to / "run").config.is_file():  # of one that was stopped, or is done
+        return f"it holds what reproduce made before; delete {to}, or give another folder --to"
+    return "give another folder --to"
 
 
 def _rows_to_compare(original: RunDirectory, steps: int | None) -> tuple[list[Row], int | None]:
