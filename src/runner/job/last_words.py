@@ -24,8 +24,10 @@ def last_words(result: Result, directory: RunDirectory, config: Mapping[str, Any
 
 
 def _place(path: Path) -> str:
-    """Return `path` as seen from here; whole where that leads up, as in a process that `reproduce`
-    has started in another folder than that of its user."""
+    """Return `path` as seen from here; whole where that leads up.
+
+    It does in a process that `reproduce` has started in another folder than that of its user.
+    """
     near = os.path.relpath(path)
     return str(path.absolute()) if near.startswith(os.pardir) else near
 
