@@ -249,3 +249,33 @@ def test_the_curves_of_the_page_are_charts(folder: Path) -> None:
     page = (folder / "page.html").read_text()
     assert page.count('<figure class="chart">') == 2 and "data:image/png" not in page
     assert '"name":"A","points":[[10,0.5],[20,0.25],[30,0.3]]' in page
+
+
+def test_runs_of_different_lengths_are_no_side(tmp_path: Path) -> None:
+    for name, lr, steps in (("a", 1, 10), ("b", 1, 60), ("c", 2, 10), ("d", 2, 60)):
+        config = config_of(lr=lr, max_steps=steps)
+        make_run(tmp_path / name, config=config, evaluations={steps: {"loss": 1 / steps}})
+    found = compared(tmp_path, "a", "b", "c", "d")
+    assert [len(side["runs"]) for side in found["sides"]] == [1, 1, 1, 1]
+    assert found["layout"]["trainer.max_steps"]["B"] == "60" and found["differences"] == []
+
+
+def test_runs_of_one_side_that_stopped_at_other_steps_are_told(tmp_path: Path) -> None:
+    for name, lr, seed, step in (("a", 1, 1, 40), ("b", 1, 2, 90), ("c", 2, 1, 90)):
+        config, status = config_of(lr=lr, seed=seed), done(0.5, step=step)
+        make_run(tmp_path / name, config=config, status=status, evaluations={step: {"loss": 0.5}})
+    assert "40 to 90" in call("compare", "a", "b", "c", cwd=tmp_path).stdout
+
+
+def test_a_seed_that_was_run_twice_counts_once(tmp_path: Path) -> None:
+    for number, (lr, seed) in enumerate((lr, seed) for lr in (1, 2) for seed in (1, 2, 3)):
+        for again in "ab":
+            values = {"loss": 0.5 + lr * 0.1 + seed * 0.01 + number % 4 * 0.001}
+            config = config_of(lr=lr, seed=seed)
+            make_run(tmp_path / f"{number}{again}", config=config, evaluations={100: values})
+    both = compared(tmp_path, ".")
+    once = compared(tmp_path, *(f"{number}a" for number in range(6)))
+    assert [len(side["runs"]) for side in both["sides"]] == [6, 6]
+    assert both["differences"] == once["differences"]
+    assert both["metrics"]["evaluation.loss"] == once["metrics"]["evaluation.loss"]
+    assert "runs of one seed count once" in call("compare", ".", cwd=tmp_path).stdout

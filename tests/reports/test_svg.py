@@ -106,3 +106,9 @@ def test_charts_of_one_page_share_their_steps() -> None:
     svgs = [ElementTree.fromstring(draw(chart)) for chart in charts]
     assert [(svg.get("data-first"), svg.get("data-last")) for svg in svgs] == [("0", "80")] * 2
     assert sharing_steps([]) == []
+
+
+def test_what_a_mark_says_is_shown_as_text() -> None:
+    evil = "</text><script>x</script>&"
+    svg = drawn((0, 1.0), (10, 2.0), marks=[Mark(step=5, label=evil, kind="job")])
+    assert evil in [node.text for node in svg.iter("text")]

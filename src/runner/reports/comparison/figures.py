@@ -44,6 +44,8 @@ def figures(sides: Sequence[Side]) -> list[Block]:
         text += " The runs are of different tasks or data: their figures are not ranked."
     if any(len(side.runs) > 1 for side in sides):
         text += " Over seeds: mean and 95% interval (Student's t) of the completed runs."
+    if any(side.repeats_seeds for side in sides):
+        text += " There are runs of one seed: runs of one seed count once, with their mean."
     return [Paragraph(text=text), side_table("metric", sides, cells), *_over_seeds(sides)]
 
 
