@@ -103,7 +103,8 @@ def _chart(chart: Chart) -> str:
 
 def _legend(chart: Chart) -> str:
     told = [
-        f'<span class="{line.tone}"><i>{html.escape(line.name)}</i> {text_of(line.last)}</span>'
+        f'<span class="{line.tone}"><i>{html.escape(line.name)}</i> '
+        f"{text_of(line.last if line.figure is None else line.figure)}</span>"
         for line in chart.lines
         if not line.is_faint
     ]
