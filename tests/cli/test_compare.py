@@ -230,6 +230,24 @@ def test_a_run_that_is_named_twice_is_taken_once(folder: Path) -> None:
         ]
 
 
+def test_a_run_that_is_named_beside_its_folder_is_told(folder: Path) -> None:
+    assert compared(folder, ".", "one")["notes"] == [
+        "one lies in ., which was named too, and is taken once."
+    ]
+    sweep_of(folder / "deep" / "sweep", ["0.1"], [0.0])
+    assert compared(folder, "deep", "deep/sweep", "deep/sweep/1")["notes"] == [
+        "deep/sweep lies in deep, which was named too, and is taken once.",
+        "deep/sweep/1 is a run of deep/sweep, which was named too, and is taken once.",
+    ]
+
+
+def test_one_run_is_too_few_to_compare(folder: Path) -> None:
+    shown = call("compare", "one", cwd=folder)
+    assert shown.returncode == 1 and "a sweep of two; found only one" in shown.stderr
+    (folder / "empty").mkdir()
+    assert "found none in empty" in call("compare", "empty", cwd=folder).stderr
+
+
 def test_figures_of_different_tasks_are_not_ranked(folder: Path) -> None:
     other = config_of(task={"_target_": "other.Task"})
     make_run(folder / "two", status=done(0.2), config=other, evaluations={100: {"loss": 0.2}})
