@@ -18,6 +18,7 @@ from runner.files import write_json_atomically, write_text_atomically
 from runner.reports.samples import Sample, sample_sheet
 from runner.run.data_note import write_data_note
 from runner.run.directory import RunDirectory
+from runner.run.provenance import read_provenance, write_provenance
 from runner.run.signature import sign
 from tests.reports.run_pages import damage, full_run
 
@@ -247,3 +248,10 @@ def test_without_a_mistake_the_least_sure_come_first(run: RunDirectory) -> None:
     facts = samples_of(run, {})
     assert facts is not None and [sample.confidence for sample in facts.samples] == [0.6, 0.9]
     assert facts.told.startswith("Samples: none of 2 wrong; the least sure come first.")
+
+
+def test_what_provenance_leaves_empty_is_not_told(run: RunDirectory) -> None:
+    provenance = read_provenance(run.provenance)
+    write_provenance(run.provenance, {**provenance, "source": {"folder": "", "branch": "main"}})
+    facts = facts_of(run)
+    assert "folder" not in facts.machine and facts.machine["branch"] == "main"
