@@ -297,3 +297,28 @@ def test_a_seed_that_was_run_twice_counts_once(tmp_path: Path) -> None:
     assert both["differences"] == once["differences"]
     assert both["metrics"]["evaluation.loss"] == once["metrics"]["evaluation.loss"]
     assert "runs of one seed count once" in call("compare", ".", cwd=tmp_path).stdout
+
+
+def test_over_seeds_only_what_lies_apart_is_marked(tmp_path: Path) -> None:
+    sweep_of(tmp_path / "apart", ["0.1", "0.2"], [0.0, 0.2])
+    sweep_of(tmp_path / "near", ["0.1", "0.2"], [0.0, 0.001])
+    for name, is_marked in (("apart", True), ("near", False)):
+        lines = call("compare", name, cwd=tmp_path).stdout.splitlines()
+        (line,) = (line for line in lines if line.strip().startswith("evaluation.loss (lower)"))
+        assert ("*" in line) is is_marked
+
+
+def test_one_run_beside_several_seeds_is_not_called_better(tmp_path: Path) -> None:
+    for name, lr, seed, loss in (("a", 1, 1, 0.5), ("b", 1, 2, 0.51), ("c", 2, 1, 0.1)):
+        config = config_of(lr=lr, seed=seed)
+        make_run(tmp_path / name, config=config, evaluations={100: {"loss": loss}})
+    shown = call("compare", "a", "b", "c", cwd=tmp_path).stdout
+    assert "(n=2)" in shown and " *" not in shown.replace("is marked *", "")
+
+
+def test_a_section_that_one_run_lacks_is_one_row(tmp_path: Path) -> None:
+    trackers = {"mlflow": {"_target_": "x.MLflow", "uri": "sqlite:///x", "tags": {"a": "b"}}}
+    make_run(tmp_path / "one", config=config_of(trackers=trackers))
+    make_run(tmp_path / "two", config=config_of(trackers={}))
+    layout = compared(tmp_path, "one", "two")["layout"]
+    assert layout == {"trackers.mlflow": {"A": "x.MLflow", "B": "(absent)"}}

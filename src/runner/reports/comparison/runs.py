@@ -148,7 +148,8 @@ def differing(sides: Sequence[Side], *, layout: bool) -> dict[str, list[str]]:
         for key in keys
         if is_layout(key) is layout and not (has_groups and key == SEED)
     }
-    return {key: texts for key, texts in rows.items() if len(set(texts)) > 1 or SEVERAL in texts}
+    found = {key: texts for key, texts in rows.items() if len(set(texts)) > 1 or SEVERAL in texts}
+    return _in_short(found) if layout else found
 
 
 def surroundings(sides: Sequence[Side]) -> dict[str, list[str]]:
@@ -197,6 +198,19 @@ def _key(run: ComparedRun) -> str:
     config = {key: run.config[key] for key in keys}
     code = None if run.origin else run.code
     return json.dumps([run.origin, code, config], sort_keys=True, default=str)
+
+
+def _in_short(rows: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return the rows, but of a tracker or callback that a side lacks what it is, no details."""
+    found: dict[str, list[str]] = {}
+    for key, texts in rows.items():
+        node = ".".join(key.split(".")[:2])
+        target = rows.get(f"{node}._target_", [])
+        if ABSENT in target and len({*texts} - {ABSENT}) == 1:
+            found[node] = target
+        elif not any(other.startswith(f"{key}.") for other in rows):
+            found[key] = texts
+    return found
 
 
 def _has(row: Row, split: str, name: str) -> bool:
