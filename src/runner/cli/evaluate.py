@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.build.trained.evaluating import Asked, Evaluated, evaluate_run
 from runner.cli.columns import table, width_of
+from runner.cli.stopping import stoppable
 from runner.cli.syncing.runs import Feeding, sync_evaluations
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError, RunnerError
@@ -53,7 +54,8 @@ def evaluate(
         trust=trust,
         to=to,
     )
-    done = evaluate_run(asked)
+    with stoppable("no results are kept"):
+        done = evaluate_run(asked)
     if as_json:
         values = {metric: _plain(value) for metric, value in done.evaluation.values.items()}
         print(json.dumps(values))
@@ -62,7 +64,8 @@ def evaluate(
     if done.problem:
         raise RunError(f"the results are not kept: {done.problem}")
     if done.is_new and to is None:
-        deliver(RunDirectory(path), trust)
+        with stoppable("the results are kept; sync delivers them to MLflow"):
+            deliver(RunDirectory(path), trust)
 
 
 def _print(path: Path, done: Evaluated) -> None:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from runner.build.trained.exporting import export_model
+from runner.cli.stopping import stoppable
 from runner.config.trust import NOBODY_ELSE, Trust
 
 
@@ -17,7 +18,10 @@ def export(
     trust: Trust = NOBODY_ELSE,
 ) -> int:
     """Export, tell what was written, and return the exit code: 1 if a program could not be made."""
-    done = export_model(directory, to=to, step=step, programs=programs, force=force, trust=trust)
+    with stoppable("nothing is exported"):
+        done = export_model(
+            directory, to=to, step=step, programs=programs, force=force, trust=trust
+        )
     megabytes = sum(p.stat().st_size for p in done.folder.rglob("*") if p.is_file()) / 1e6
     print(f"exported step {done.card.step} to {os.path.relpath(done.folder)} ({megabytes:.1f} MB)")
     for line in [*done.told, *done.problems]:

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from runner.build.trained.inference import load_reader
 from runner.cli.named_pictures import paths_from, printable
+from runner.cli.stopping import stoppable
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.data.pictures import find_pictures
 from runner.errors import ConfigError, DataError, RunError
@@ -61,7 +62,8 @@ def predict(
         batch_size=batch_size,
         on_unreadable=tell,
     )
-    with _opened(output) as file:
+    left = "what is above is what was read" if output is None else f"{output} is not written"
+    with stoppable(left), _opened(output) as file:
         number = write_rows(map(asdict, readings), chosen, file)
     left_out = f", {bad:,} left out" if bad else ""
     print(f"{number:,} pictures read{left_out}", file=sys.stderr)
