@@ -37,6 +37,7 @@ from runner.data.fingerprint import fingerprint
 from runner.errors import CheckpointError, ConfigError, RunError, RunnerError
 from runner.inference.call import first_line
 from runner.inference.evaluate import Judged, Mistakes, evaluate_split
+from runner.inference.rows import six_digits
 from runner.metrics.calibration import UNCALIBRATED
 from runner.run.directory import RunDirectory
 from runner.run.evaluations import (
@@ -226,7 +227,7 @@ class _Writer:
         sample, target, text, confidence = astuple(judged)
         named = Judged(f"{self._prefix}{sample}", target, text, confidence)
         try:
-            self._csv.writerow([named.sample, target, text, round(confidence, 6)])
+            self._csv.writerow([named.sample, target, text, six_digits(confidence)])
         except OSError as error:
             raise RunError(f"{PREDICTIONS} cannot be written: {error.strerror}") from error
         self._mistakes(named)

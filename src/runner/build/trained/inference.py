@@ -133,11 +133,13 @@ def _with_onnx(directory: RunDirectory, step: int) -> RunDirectory:
 def calibration_of(directory: RunDirectory, step: int) -> Calibration | Uncalibrated:
     """Return what the evaluation of `step` has taught about the confidence of its weights."""
     if not directory.calibration.is_file():
-        return UNCALIBRATED
+        return Uncalibrated("the run has fitted no map (its evaluations do, with callbacks.calibration)")
     try:
         steps = json.loads(directory.calibration.read_text(encoding="utf-8"))
         fitted = steps.get(str(step))
-        return UNCALIBRATED if fitted is None else Calibration(**fitted)
+        if fitted is None:
+            return Uncalibrated(f"the run has fitted no map at step {step} (its evaluations do)")
+        return Calibration(**fitted)
     except (ValueError, TypeError, AttributeError) as error:
         raise RunError(
             f"{directory.calibration} cannot be read ({error}): delete it to have the model's own "
