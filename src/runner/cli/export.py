@@ -1,5 +1,6 @@
 """`export`: write a trained model into a folder of its own."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def export(
     trust: Trust = NOBODY_ELSE,
 ) -> int:
     """Export, tell what was written, and return the exit code: 1 if a program could not be made."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     with stoppable("nothing is exported"):
         done = export_model(
             directory, to=to, step=step, programs=programs, force=force, trust=trust

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.build.trained.result import trained_step
+from runner.build.trained.result import step_to_use
 from runner.checkpoint.manifest import committed_steps
 from runner.config.trust import Trust
 from runner.config.written import read_config
@@ -136,7 +136,7 @@ class Run:
         """
         from runner.checkpoint.store import CheckpointStore
 
-        chosen = trained_step(self.directory, step)
+        chosen = step_to_use(self.directory, step)
         model = model if model is not None else self._build_model(trust)
         CheckpointStore(self.directory.checkpoints).read_weights(chosen, model)
         return model.eval()

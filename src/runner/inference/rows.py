@@ -52,7 +52,9 @@ def _write_csv(rows: Iterable[Row], file: TextIO) -> int:
 
 
 def _write_table(rows: Iterable[Row], file: TextIO) -> int:
-    lines = [{name: str(value) for name, value in _each_number(row, _short).items()} for row in rows]
+    lines = [
+        {name: str(value) for name, value in _each_number(row, _short).items()} for row in rows
+    ]
     if not lines:
         return 0
     header = {name: name for name in lines[0]}

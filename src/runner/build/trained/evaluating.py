@@ -26,7 +26,7 @@ from runner.build.trained.evaluated_data import (
     step_of_seed,
 )
 from runner.build.trained.inference import calibration_of
-from runner.build.trained.result import trained_step
+from runner.build.trained.result import step_to_use, trained_step
 from runner.build.trained.used_run import config_to_use, run_to_use
 from runner.build.trained.weights import load_trained_weights
 from runner.checkpoint.manifest import step_path
@@ -246,7 +246,7 @@ def _device(asked: Asked, config: RunConfig) -> torch.device:
 def _load(asked: Asked, config: RunConfig, device: torch.device) -> _Trained:
     directory = RunDirectory(asked.path)
     model = instantiate(config.model, "model")
-    step = trained_step(directory, asked.step)
+    step = step_to_use(directory, asked.step)
     for last in range(_TRIES):
         try:
             load_trained_weights(model, directory, step)

@@ -14,7 +14,7 @@ from runner.build.trained.export_readme import write_readme
 from runner.build.trained.export_target import carry_evaluations, carry_over, check_target
 from runner.build.trained.model_card import model_card
 from runner.build.trained.network import describe_network, reads_pictures
-from runner.build.trained.result import extras, trained_step
+from runner.build.trained.result import extras, step_to_use
 from runner.build.trained.used_run import config_to_use, run_to_use
 from runner.build.trained.weights import load_trained_weights, read_trained_weights
 from runner.checkpoint.weights import save_weights, weight_files
@@ -69,7 +69,7 @@ def export_model(
     replaced. Raises RunnerError, and then nothing is written.
     """
     source = run_to_use(path)
-    chosen = trained_step(source, step)
+    chosen = step_to_use(source, step)
     target = RunDirectory((to or source.export).resolve())
     try:
         bring_back(target.path)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from runner.build.trained.result import trained_step
+from runner.build.trained.result import step_to_use, trained_step
 from runner.build.trained.used_run import config_to_use, run_to_use
 from runner.build.trained.weights import load_trained_weights
 from runner.config.instantiate import instantiate
@@ -86,7 +86,7 @@ def load_reader(
     directory = run_to_use(Path(path))
     config = config_to_use(directory, trust=Trust.of(trust))
     place = _place(engine, device, config.hardware.threads)
-    chosen = trained_step(directory, step)
+    chosen = step_to_use(directory, step)
     if engine == "onnx":
         directory = _with_onnx(directory, chosen)
     preprocessor = _preprocessor(config, directory.path)
@@ -133,7 +133,9 @@ def _with_onnx(directory: RunDirectory, step: int) -> RunDirectory:
 def calibration_of(directory: RunDirectory, step: int) -> Calibration | Uncalibrated:
     """Return what the evaluation of `step` has taught about the confidence of its weights."""
     if not directory.calibration.is_file():
-        return Uncalibrated("the run has fitted no map (its evaluations do, with callbacks.calibration)")
+        return Uncalibrated(
+            "the run has fitted no map (its evaluations do, with callbacks.calibration)"
+        )
     try:
         steps = json.loads(directory.calibration.read_text(encoding="utf-8"))
         fitted = steps.get(str(step))
