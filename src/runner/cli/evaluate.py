@@ -73,7 +73,9 @@ def _print(path: Path, done: Evaluated) -> None:
     count = evaluation.num_samples
     samples = "" if count is None else f"{count:,} samples, "
     print(f"{evaluation.split}: {samples}weights of step {evaluation.step}, on {done.device}")
-    in_training = _in_training(path, evaluation.split, evaluation.step)
+    in_training: dict[str, float] = {}
+    if not evaluation.overrides:  # what was asked otherwise is not to be compared
+        in_training = _in_training(path, evaluation.split, evaluation.step)
     rows = [
         [metric, short(value), short(in_training[metric]) if metric in in_training else ""]
         for metric, value in evaluation.values.items()

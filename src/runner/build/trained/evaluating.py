@@ -209,8 +209,12 @@ def _fitting(asked: Asked, name: str) -> Iterator[None]:
             raise
         raise RunError(
             f"the model cannot take {name} with {' '.join(asked.special)}, as it was trained with "
-            f"others: {first_line(error)}"
+            f"others: {_misfit(error)}"
         ) from error
+
+
+def _misfit(error: Exception) -> str:
+    return f"there is no {error}" if type(error) is KeyError else first_line(error)
 
 
 class _Writer:
