@@ -28,6 +28,7 @@ from runner.inference.pictures import Given, sources_of
 from runner.inference.predict import predict_pictures
 from runner.metrics.calibration import UNCALIBRATED, Calibration, Uncalibrated
 from runner.run.directory import RunDirectory
+from runner.run.model_card import is_exported
 from runner.runtime.device import prepare_hardware
 from runner.runtime.precision import Precision
 from runner.tasks.task import Task
@@ -120,8 +121,13 @@ def _place(engine: str, device: str, threads: int | None) -> torch.device:
 def _with_onnx(directory: RunDirectory, step: int) -> RunDirectory:
     """Return the model that was exported from a run as ONNX; RunError for one of another step."""
     exported = RunDirectory(directory.export)
-    if (directory.path / ONNX).is_file() or not (exported.path / ONNX).is_file():
+    if is_exported(directory) or (directory.path / ONNX).is_file():
         return directory
+    if not (exported.path / ONNX).is_file():
+        raise RunError(
+            f"there is no {exported.path / ONNX}: python -m runner export {directory.path} --onnx "
+            "writes it"
+        )
     if (own := trained_step(exported)) != step:
         raise RunError(
             f"{exported.path / ONNX} is the model of step {own}, and step {step} is asked for: "
