@@ -23,6 +23,7 @@ from runner.run.directory import RunDirectory
 from runner.run.evaluations import Evaluation, read_evaluations
 from runner.run.journal import Row, read_journal
 from runner.run.latest import latest_status
+from runner.run.model_card import is_exported
 from runner.run.provenance import read_provenance
 from runner.run.status import Status
 
@@ -40,6 +41,11 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.directory = RunDirectory(Path(path))
+        if is_exported(self.directory):
+            raise RunError(
+                f"{path} is an exported model, and has nothing of the training: use "
+                "runner.load_reader(path), or runner.build.trained.model.trained_model(path)"
+            )
         if not self.directory.provenance.is_file():
             raise RunError(
                 f"{path} is no run directory: it has no {self.directory.provenance.name} "

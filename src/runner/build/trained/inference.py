@@ -47,6 +47,10 @@ class Reader:
     precision: Precision
     calibration: Calibration | Uncalibrated = UNCALIBRATED
 
+    def __repr__(self) -> str:
+        name = type(self.model).__name__
+        return f"Reader({name} on {self.device}, confidence: {self.calibration})"
+
     def read(
         self, pictures: Given | Iterable[Given], *, batch_size: int = 64
     ) -> Iterator[dict[str, str | float]]:
@@ -54,6 +58,8 @@ class Reader:
 
         They are files, folders, PIL pictures or arrays (height, width) or (height, width, 3) of
         uint8, in any mixture, also from a generator. One that is no file is named by its number.
+        What holds no picture is logged and left out; DataError for a path that leads nowhere, and
+        for what is neither of these.
         """
         readings = predict_pictures(
             self.model,
