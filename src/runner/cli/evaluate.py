@@ -5,11 +5,13 @@ import logging
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runner.build.trained.evaluating import Asked, Evaluated, evaluate_run
 from runner.cli.columns import table, width_of
+from runner.cli.progress_line import progress_line
 from runner.cli.stopping import stoppable
 from runner.cli.syncing.runs import Feeding, sync_evaluations
 from runner.config.trust import NOBODY_ELSE, Trust
@@ -54,8 +56,8 @@ def evaluate(
         trust=trust,
         to=to,
     )
-    with stoppable("no results are kept"):
-        done = evaluate_run(asked)
+    with stoppable("no results are kept"), progress_line() as tell:
+        done = evaluate_run(replace(asked, tell=tell))
     if as_json:
         values = {metric: _plain(value) for metric, value in done.evaluation.values.items()}
         print(json.dumps(values))

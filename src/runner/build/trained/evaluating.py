@@ -37,6 +37,7 @@ from runner.data.fingerprint import fingerprint
 from runner.errors import CheckpointError, ConfigError, RunError, RunnerError
 from runner.inference.call import first_line
 from runner.inference.evaluate import Judged, Mistakes, evaluate_split
+from runner.inference.progress import Batches
 from runner.inference.rows import six_digits
 from runner.metrics.calibration import UNCALIBRATED
 from runner.run.directory import RunDirectory
@@ -88,8 +89,10 @@ def evaluate_run(asked: Asked) -> Evaluated:
     options = apply_debug(config.options)
     make_deterministic(options.trainer.deterministic)
     seed_everything(config.seed)  # data may draw numbers when it is built, as in training
+    asked.tell("loading the data")
     data = debug_data(instantiate(config.data, "data"), options)
     names = datasets_of(data, asked)
+    asked.tell("loading the model")
     trained = _load(asked, config, device)
     compile_model(trained.model, options.trainer.compile, trained.device)
     return _evaluate(asked, config, data, names, trained)
@@ -181,16 +184,18 @@ def _measure(
         for own, name in names.items():
             write = _Writer(opened, mistakes, prefix=f"{own}/" if own else "")
             with _fitting(asked, name):
+                loader = build_evaluation_loader(data, name, apply_debug(config.options), place)
                 found = evaluate_split(
                     trained.model,
                     task,
-                    build_evaluation_loader(data, name, apply_debug(config.options), place),
+                    loader,
                     device=place,
                     precision=Precision(config.precision, place),
                     on_sample=write,
                     calibration=calibration,
                     seed=seed,
                     names=[str(path) for path in getattr(data.splits()[name], "files", ())],
+                    on_batch=Batches(asked.tell, name, loader.num_batches),
                 )
             prefix = f"{own}." if own else ""
             values |= {f"{prefix}{metric}": value for metric, value in found.items()}

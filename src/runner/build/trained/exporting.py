@@ -27,6 +27,7 @@ from runner.files import sha256_of
 from runner.inference import onnx_model, traced
 from runner.inference.call import StandIn, watch
 from runner.inference.export_check import Checked, Original, check_exported
+from runner.inference.progress import Tell, tell_nobody
 from runner.inference.traced import Traced, trace
 from runner.run.directory import RunDirectory
 from runner.run.model_card import ModelCard, is_exported, read_model_card, write_model_card
@@ -59,6 +60,7 @@ def export_model(
     programs: tuple[str, ...] = (),
     force: bool = False,
     trust: Trust = NOBODY_ELSE,
+    tell: Tell = tell_nobody,
 ) -> Exported:
     """Export the run in `path`, or a model exported before, to `to` (None: its folder "export").
 
@@ -66,7 +68,7 @@ def export_model(
     not at all; with those of `programs` (TORCH_EXPORT, ONNX) that can be made, each compared with
     the original. The same model in `to` is written anew: its evaluations and its programs stay. For
     another model, or other files in its folder, it takes `force`; what is no model is never
-    replaced. Raises RunnerError, and then nothing is written.
+    replaced. `tell` is told how far it is. Raises RunnerError, and then nothing is written.
     """
     source = run_to_use(path)
     chosen = step_to_use(source, step)
@@ -75,10 +77,11 @@ def export_model(
         bring_back(target.path)
         check_target(target.path, source, _card(source, chosen), force=force)
         with new_folder(target.path.parent) as folder:
+            tell("copying the weights")
             partial = RunDirectory(folder)
             exported = Exported(folder=target.path, card=_write_model(source, chosen, partial))
             if programs:
-                _write_programs(source, chosen, programs, folder, exported, trust)
+                _write_programs(source, chosen, programs, folder, exported, trust, tell)
             _finish(partial, target, exported)
             put_in_place(folder, target.path)
             carry_evaluations(partial, target)  # of an evaluation that was made meanwhile
@@ -125,8 +128,10 @@ def _write_programs(
     folder: Path,
     exported: Exported,
     trust: Trust,
+    tell: Tell,
 ) -> None:
     """Make each program; one that cannot be made is a problem, and harms nothing else."""
+    tell("tracing the network")
     try:
         config = config_to_use(source, trust=trust)
         original, examples = _original(source, config, step)
@@ -140,6 +145,7 @@ def _write_programs(
         exported.problems.extend(f"no {name}: {error}" for name in programs)
         return
     for name in programs:
+        tell(f"making and trying {name}")
         try:
             checked = _checked(original, program, folder / name)
         except RunnerError as error:
