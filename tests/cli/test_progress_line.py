@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.build.trained import exporting
 from runner.cli import main
+from runner.errors import RunError
 from runner.inference import progress
 from tests.trained import plate_run
 
@@ -20,10 +22,10 @@ class Terminal(io.StringIO):
         return True
 
 
-def said(stream: io.StringIO, *words: str) -> list[str]:
+def said(stream: io.StringIO, *words: str, code: int = 0) -> list[str]:
     """Run the command with `stream` as its stderr; return the lines it has shown and cleared."""
     with contextlib.redirect_stderr(stream), contextlib.redirect_stdout(io.StringIO()):
-        assert main.run(words) == 0, stream.getvalue()
+        assert main.run(words) == code, stream.getvalue()
     return re.findall(r"\x1b\[K(.*?)\r", stream.getvalue())
 
 
@@ -43,9 +45,13 @@ def test_evaluate_counts_its_batches(run: str, monkeypatch: pytest.MonkeyPatch) 
     assert pipe.getvalue() == ""
 
 
-def test_export_names_what_it_makes(run: str) -> None:
-    shown = said(Terminal(), "export", run, "--torch-export")
-    assert shown == ["copying the weights", "tracing the network", "making and trying model.pt2"]
+def test_export_names_what_it_makes(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_form(*_arguments: object, **_options: object) -> None:
+        raise RunError("it has no form")
+
+    monkeypatch.setattr(exporting, "trace", no_form)
+    shown = said(Terminal(), "export", run, "--torch-export", code=1)
+    assert shown == ["copying the weights", "tracing the network"]
     assert said(pipe := io.StringIO(), "export", run) == [] and pipe.getvalue() == ""
 
 

@@ -110,7 +110,9 @@ def _write_model(source: RunDirectory, step: int, target: RunDirectory) -> Model
     tied = save_weights(read_trained_weights(source, step), target.path)
     files = weight_files(target.path)
     checksums = {file.name: sha256_of(file) for file in files}
-    card = replace(_card(source, step), weights=checksums, tied=tied, programs={}, network={})
+    card = replace(
+        _card(source, step), weights=checksums, tied=tied, programs={}, checks={}, network={}
+    )
     shutil.copyfile(source.config, target.config)
     for extra in extras(source):
         if extra.is_dir():
@@ -155,7 +157,8 @@ def _write_programs(
         told = _described(checked, program, examples, config)
         exported.told.append(f"{name}: {told}")
         made = {**exported.card.programs, name: told}
-        exported.card = replace(exported.card, programs=made, network=network)
+        checks = {**exported.card.checks, name: _figures(checked)}
+        exported.card = replace(exported.card, programs=made, checks=checks, network=network)
 
 
 def _original(source: RunDirectory, config: RunConfig, step: int) -> tuple[Original, Examples]:
@@ -174,10 +177,23 @@ def _checked(original: Original, program: Traced, path: Path) -> Checked:
     return check_exported(original, exported, any_batch=program.takes_any_batch)
 
 
+def _figures(checked: Checked) -> dict[str, float]:
+    return {
+        "samples": checked.num_samples,
+        "largest_difference": checked.difference,
+        "otherwise_in_own_precision": checked.num_own,
+    }
+
+
 def _described(checked: Checked, program: Traced, examples: Examples, config: RunConfig) -> str:
     own = config.precision.autocast
     count = "batches of any size" if program.takes_any_batch else "batches as large as those alone"
-    others = "" if own is None else f"; in {own}, as it trained, {checked.num_own} read otherwise"
+    others = ""
+    if own is not None:
+        others = (
+            f" (the original itself, in {own} as it was trained, predicts {checked.num_own} of "
+            "them otherwise)"
+        )
     return (
         f"same predictions as the original for {checked.num_samples} samples {examples.source}, "
         f"outputs within {checked.difference:.1g}, in float32{others}; it takes {count}"
