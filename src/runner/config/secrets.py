@@ -15,7 +15,7 @@ from runner.config.layout import leaves
 _SHORTEST = 8  # a shorter value may be a common word
 _NAME = re.compile(
     r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|"
-    r"(^|_)KEY$|(^|_)(PASS|PAT)$",
+    r"(^|_)(KEY|PASS|PAT|AUTH|AUTHORIZATION)$|[^_](?<!^OLD)_?PWD$",  # not PWD, the shell's folder
     re.IGNORECASE,
 )
 _KEY = re.compile(  # of a config: pad_token and the like are none
@@ -56,6 +56,11 @@ def redacted_in(node: Any) -> Any:
     return redacted(node) if isinstance(node, str) else node
 
 
+def is_secret_name(name: str) -> bool:
+    """Return whether an environment variable is called as those are that hold secrets."""
+    return _NAME.search(name) is not None
+
+
 def secrets_here() -> dict[str, str]:
     """Return the secrets in the environment by the names of their variables.
 
@@ -65,7 +70,7 @@ def secrets_here() -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in os.environ.items():
         is_file = value.startswith(("/", "~", "./"))
-        if _NAME.search(name) and _is_secret(value) and not is_file:
+        if is_secret_name(name) and _is_secret(value) and not is_file:
             found[name] = value
         elif (match := _IN_ADDRESS.search(value)) and _is_secret(unquote(match["word"])):
             found[name] = unquote(match["word"])

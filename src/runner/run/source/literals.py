@@ -20,7 +20,8 @@ _PRIVATE_KEY = re.compile(
 )
 _TOKEN = re.compile(  # as well-known services shape theirs
     r"\b(AKIA[0-9A-Z]{16}|gh[pousr]_\w{36}|github_pat_\w{22,}|glpat-[\w-]{20}|hf_[A-Za-z0-9]{30,}|"
-    r"sk-[\w-]{32,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{35}|(?<=[Bb]earer )(?=\D{0,40}\d)[\w.~+/=-]{16,})"
+    r"sk-[\w-]{32,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{35}|"
+    r"(?<=[Bb]earer )(?=\D{0,40}\d)[\w.~+/=-]{16,})"
 )
 _QUOTED = re.compile(
     r"""(?<!\w)(?P<key>\w{1,60})(?!\w)["']?\]?[ \t]{0,8}"""
