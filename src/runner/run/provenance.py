@@ -111,6 +111,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """Return the content of run.json; RunError for what is no run or of a newer format."""
     try:
         provenance = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise RunError(f"{path} is damaged: it is nested too deep") from error
     except (OSError, ValueError) as error:
         raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error
     if not isinstance(provenance, dict):

@@ -57,7 +57,7 @@ class ListedRun:
         if self.state in _UNDER_WAY:
             return max(0.0, self.now - self.began)
         last = last_row(RunDirectory(self.path).journal)
-        return None if last is None else max(0.0, last["time"] - self.began)
+        return None if last is None else max(0.0, last.time - self.began)
 
     @property
     def last_seen(self) -> float | None:
