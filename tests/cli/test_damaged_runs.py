@@ -86,3 +86,28 @@ def test_what_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
         path.write_text(DEEP, encoding="utf-8")
         with pytest.raises(RunnerError, match="too deep"):
             read(path)
+
+
+def test_the_terminal_gets_no_codes_that_others_wrote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = "x\x1b]0;title\x07\x1b[2J\x9b2J"
+    for number, problem in enumerate((None, codes)):
+        state = "failed" if problem else "completed"
+        run = make_run(
+            tmp_path / f"run_{number}_{codes}",
+            status=done(0.5, state=state, error=problem),
+            config=config_of(name=codes, lr=number),
+            overrides=[f"note={codes}"] * (number + 1),
+        )
+        status(run.path, as_json=False, only_failed=False)
+    (tmp_path / f"run_2_{codes}").mkdir()
+    (tmp_path / f"run_2_{codes}" / "run.json").write_text(json.dumps({"name": f"/{codes}"}))
+    ls([tmp_path], Choice(), View())
+    shown = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\x9b"} & set(shown)
+    assert r"x\x1b]0;title\x07\x1b[2J" in shown and f"failed: {shown_code(codes)}" in shown
+
+
+def shown_code(text: str) -> str:
+    return text.encode("unicode_escape").decode()

@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.cli.columns import colored, shortened, table, width_of
 from runner.cli.listing.choice import Choice, Row, best_run, in_order
+from runner.cli.named_pictures import escaped
 from runner.cli.status import ago
 from runner.errors import RunError
 from runner.sweeps.listing import Damaged, Listed, ListedRun, ListedSweep, read_places
@@ -51,7 +52,7 @@ def ls(paths: Sequence[Path], choice: Choice, view: View) -> None:
         return
     _print_table(shown)
     for each in damaged:
-        print(f"{shown_path(each.path)} {each.problem}")
+        print(escaped(f"{shown_path(each.path)} {each.problem}"))
     if problem is not None:
         print(f"states are those of the files, since Slurm could not be asked: {problem}")
     if view.sort == "score" and (names := _names_of_scores(rows)):
@@ -198,7 +199,7 @@ def _names_of_scores(rows: Sequence[Row]) -> str:
     for best in bests:
         by_metric.setdefault(best.metric, set()).add(best.name)
     mixed = {name for names in by_metric.values() if len(names) > 1 for name in names}
-    return " and ".join(sorted(mixed))
+    return escaped(" and ".join(sorted(mixed)))
 
 
 def _plain(row: Row | Damaged) -> dict[str, Any]:
