@@ -76,6 +76,18 @@ def test_code_outside_any_repository_is_no_change_by_itself() -> None:
     assert told is not None and "it is in no git repository" in told
 
 
+def test_code_that_cannot_be_compared_is_told_so_and_not_as_changed() -> None:
+    none = {"commit": None, "diff": None}
+    for before, now in (
+        ({"commit": "abc", "diff": ""}, none),
+        (none, {"commit": "abc", "diff": ""}),
+    ):
+        told = change_of_code(before, now) or ""
+        assert "in no git repository" in told and "commit abc" in told
+        assert "whether the code is that of the last job of this run is not known" in told
+        assert "CHANGED" not in told and "0 lines" not in told
+
+
 def test_the_command_and_the_environment_in_run_json_have_stars_for_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from runner.run.machine import (
     named_versions,
 )
 from runner.run.secrets import redacted, redacted_in
+from runner.run.source.difference import describe_code
 from runner.run.source.state import CodeState, code_and_source
 from runner.run.user import user_name
 
@@ -97,9 +98,14 @@ def facts_of_last_job(provenance: Mapping[str, Any]) -> dict[str, Any]:
 def change_of_code(
     before: CodeState, now: CodeState, *, since: str = "the last job of this run"
 ) -> str | None:
-    """Return a sentence about code that is not what it was, or None."""
+    """Return a sentence about code that is not what it was, or may not be; or None."""
     if before == now:
         return None
+    if None in (before["commit"], now["commit"]):
+        return (
+            f"whether the code is that of {since} is not known: it was {describe_code(before)}; it "
+            f"is {describe_code(now)}"
+        )
     return (
         f"THE CODE HAS CHANGED since {since}: it was "
         f"{_described(before)}; it is {_described(now)}. The run goes on with the new code, and "
@@ -164,9 +170,6 @@ def write_provenance(path: Path, provenance: dict[str, Any]) -> None:
 
 
 def _described(code: CodeState) -> str:
-    commit, diff = code["commit"], code["diff"]
-    if commit is None:
-        return "in no git repository"
-    return (
-        f"commit {commit[:12]} with an uncommitted diff of {len((diff or '').splitlines())} lines"
-    )
+    commit, lines = code["commit"], (code["diff"] or "").splitlines()
+    assert commit is not None
+    return f"commit {commit[:12]} with an uncommitted diff of {len(lines)} lines"
