@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli.columns import colored, table, width_of
+from runner.cli.named_pictures import escaped
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
 from runner.sweeps.directory import SweepDirectory, is_sweep
@@ -50,10 +51,10 @@ def status(path: Path, *, as_json: bool, only_failed: bool) -> None:
     if standing is not None and standing.problem is not None:
         print(f"states are those of the files, since Slurm could not be asked: {standing.problem}")
     if summary is not None:
-        print(sentence(summary))
+        print(escaped(sentence(summary)))
         _print_way_on(summary, standing)
     elif shown and shown[0].state in _RESUMABLE:
-        print(f"to go on: python -m runner resume {shlex.quote(_shown(path))}")
+        print(escaped(f"to go on: python -m runner resume {shlex.quote(_shown(path))}"))
 
 
 def _seen(summary: SweepSummary, standing: Standing | None) -> SweepSummary:
@@ -143,9 +144,10 @@ def _print_waiting(rows: Sequence[RunRow]) -> None:
 def _print_reasons(rows: Sequence[RunRow], *, most: int | None) -> None:
     reasons = [(row, reason) for row in rows if (reason := _reason(row))]
     for row, reason in reasons[:most]:
-        print(f"run {row.number} {row.state}: {reason}" if row.label else f"{row.state}: {reason}")
+        number = f"run {row.number} " if row.label else ""
+        print(escaped(f"{number}{row.state}: {reason}"))
         if log := log_of(row.path):
-            print(f"  {_shown(log)}")
+            print(escaped(f"  {_shown(log)}"))
     if most is not None and len(reasons) > most:
         print(f"... and {len(reasons) - most} more: --failed shows all that failed")
     if reasons:
@@ -218,4 +220,4 @@ def print_sweep(summary: SweepSummary) -> None:
     """Print a sweep that has ended: a row for each run, the reasons of failures, the counts."""
     _print_table(list(summary.rows), summary.record.best_metric, is_sweep=True)
     _print_reasons(list(summary.rows), most=_MOST_REASONS)
-    print(sentence(summary))
+    print(escaped(sentence(summary)))
