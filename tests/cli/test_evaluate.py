@@ -271,6 +271,26 @@ def test_data_that_the_model_cannot_take_are_a_sentence(
     assert len(str(e.value).splitlines()) == 1
 
 
+def test_only_what_the_training_asked_too_stands_beside_its_values(run: Path) -> None:
+    same = call("evaluate", str(run), "data.evaluation_batch_size=60", cwd=run.parent)
+    assert "in training" in same.stdout
+    for override in ("debug.limit_batches=1", "data.split_seed=3"):
+        other = call("evaluate", str(run), override, cwd=run.parent)
+        assert other.returncode == 0 and "in training" not in other.stdout
+
+
+def test_samples_without_what_the_task_reads_are_a_sentence(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def misfit(*_arguments, **_options):
+        return {"image": 1}["target"]
+
+    monkeypatch.setattr(evaluating, "evaluate_split", misfit)
+    expected = r"with data.split_seed=2, as it was trained with others: there is no 'target'$"
+    with pytest.raises(RunError, match=expected):
+        evaluate_run(Asked(path=run, overrides=["data.split_seed=2"]))
+
+
 def test_a_server_that_is_down_is_waited_for_10_seconds_at_most() -> None:
     tracker = MLflowTracker(tracking_uri="http://127.0.0.1:9", experiment="mine")
     (hurried,) = _Hurried(None).mlflow({"mlflow": tracker}).values()

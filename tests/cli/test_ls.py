@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from runner.cli.listing.choice import Choice
+from runner.cli.ls import View, ls
 from runner.files import write_json_atomically
 from runner.run.directory import RunDirectory
 from runner.run.status import Status
@@ -263,3 +265,32 @@ def test_scores_of_several_experiments_in_one_order_are_told(folder: Path) -> No
     assert told in call("ls", "--sort", "score", cwd=folder).stdout
     assert told not in call("ls", cwd=folder).stdout
     assert told not in call("ls", "--sort", "score", "--name", "plates", cwd=folder).stdout
+
+
+def test_overrides_are_quoted_as_a_shell_takes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path / "single", overrides=["trainer.evaluate_every=500 steps", "seed=1"])
+    words = [["trainer.evaluate_every=50 steps", f"+tags=[{n}]"] for n in range(2)]
+    sweep_directories.plan(tmp_path / "sweep", words)
+    ls([tmp_path], Choice(), View(opens_sweeps=True))
+    shown = capsys.readouterr().out
+    assert "'trainer.evaluate_every=500 steps' seed=1  " in shown
+    assert "'trainer.evaluate_every=50 steps' '+tags=[1]'  " in shown
+    ls([tmp_path], Choice(), View(opens_sweeps=True, as_json=True))
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert words[1] in [row["overrides"] for row in rows]
+
+
+def test_a_narrow_column_stays_where_a_wider_one_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "score_of_plates_that_are_very_far_away_and_seen_from_above"
+    for name, metric in (("one", "evaluation.loss"), ("other", long)):
+        config = config_of(trainer={"best_metric": metric})
+        make_run(tmp_path / "runs" / name, config=config)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("runner.cli.ls.width_of", lambda: 80)
+    ls([tmp_path], Choice(), View())
+    header = capsys.readouterr().out.splitlines()[0].split()
+    assert header == ["name", "state", "score", "step", "began", "took", "overrides", "path"]

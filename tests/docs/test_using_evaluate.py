@@ -133,6 +133,26 @@ def test_the_python_of_the_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert names["found"] == kept(folder, "evaluation_beam_width_4")
 
 
+def test_the_plates_that_the_page_writes_are_those_of_the_test_split(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = (
+        block
+        for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        if "labels.csv" in block
+    )
+    monkeypatch.chdir(folder)
+    exec(code, {})
+    own = ["data.test_size=20", "data.train_size=32000"]
+    read = call("evaluate", "RUN_DIR", "--json", *own, cwd=folder)
+    (command,) = re.findall(r"`(evaluate RUN_DIR .* data.root=TEST_PLATES .*)`", PAGE)
+    again = call(*shlex.split(command), "--json", cwd=folder)
+    assert read.returncode == again.returncode == 0, read.stderr + again.stderr
+    assert json.loads(again.stdout) == json.loads(read.stdout)
+    predicted = call("predict", "RUN_DIR", "TEST_PLATES", cwd=folder)
+    assert predicted.stderr.endswith("20 pictures read\n")
+
+
 def test_a_run_from_python_is_evaluated_as_the_page_says(tmp_path: Path) -> None:
     (code,) = re.findall(r"`(Trainer\(model=.*?\))`", PAGE)
     assert code == 'Trainer(model=..., data=...).load("RUN_DIR").evaluate("test")'

@@ -9,8 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from runner.build.trained.export_readme import write_readme
 from runner.build.trained.exporting import ONNX, export_model
 from runner.build.trained.inference import load_reader
+from runner.run.model_card import ModelCard
 from runner.tasks.decoding.greedy import decode_greedily
 from tests.trained import pictures, plate_run
 
@@ -18,6 +20,26 @@ __all__ = ["pictures", "plate_run"]  # fixtures
 
 PAGE = (Path(__file__).parents[2] / "docs" / "using.md").read_text(encoding="utf-8")
 (CODE,) = re.findall(r"^```py\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_of_a_model_has_the_same_code(tmp_path: Path) -> None:
+    network = {"alphabet": "ab", "blank": 0, "width": 8, "height": 4}
+    card = ModelCard(
+        run={"id": "1a2b", "name": "plates"},
+        step=4,
+        score=None,
+        weights={},
+        input="picture",
+        predicts="text",
+        network=network,
+    )
+    (tmp_path / "config.yaml").write_text("name: plates\n", encoding="utf-8")
+    write_readme(tmp_path, card)
+    assert "onnxruntime" not in (tmp_path / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "model.onnx").touch()
+    write_readme(tmp_path, card)
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert f"```python\n{CODE.replace('plates_onnx/', '')}```" in page
 
 
 @pytest.mark.slow

@@ -21,8 +21,18 @@ def written(format, rows=ROWS):
 
 def test_jsonl_holds_one_object_a_line():
     rows = [json.loads(line) for line in written("jsonl").splitlines()]
-    assert rows[0] == {"file": "a.jpg", "text": "۱۲ب۳۴۵۶۷", "confidence": 0.9877}
+    assert rows[0] == {"file": "a.jpg", "text": "۱۲ب۳۴۵۶۷", "confidence": 0.987654}
     assert "۱" in written("jsonl")
+
+
+def test_a_small_confidence_can_be_ranked_in_each_format():
+    rows = [{"file": "a.jpg", "confidence": 1.0172345e-07}, {"file": "b.jpg", "confidence": 0.0}]
+    assert [json.loads(line)["confidence"] for line in written("jsonl", rows).splitlines()] == [
+        1.01723e-07,
+        0.0,
+    ]
+    assert written("csv", rows).splitlines()[1:] == ["a.jpg,1.01723e-07", "b.jpg,0.0"]
+    assert [line.split()[1] for line in written("table", rows).splitlines()[1:]] == ["1e-07", "0.0"]
 
 
 def test_csv_reads_back():

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.run.journal import Journal, Row, read_journal, readable_rows
+from runner.run.journal import Journal, Row, read_journal, readable_rows, rows_since
 
 
 def row(step: int, loss: float = 1.0, split: str = "train") -> Row:
@@ -71,11 +71,37 @@ def test_a_thread_may_sync_while_rows_are_added(tmp_path: Path) -> None:
     assert [row.step for row in read_journal(tmp_path / "metrics.jsonl")] == list(range(300))
 
 
+GOOD = '{"step": 1, "epoch": 0.1, "time": 1.0, "split": "train", "values": {"loss": NaN}}'
+DAMAGED = [
+    *("", "{garbage", "null", "[1]", "3", "\0\0", "[" * 5000, GOOD[:20], '{"step": 1}'),
+    *(GOOD.replace("NaN", value) for value in ('"x"', "null", "[1]", "true")),
+    *(GOOD.replace('"step": 1', f'"step": {value}') for value in ('"1"', "null", "NaN", "1.5")),
+    *(GOOD.replace('"train"', value) for value in ("null", "[]", "{}")),
+    *(GOOD.replace('{"loss": NaN}', value) for value in ("null", "[]", "3")),
+    GOOD.replace("}}", '}, "more": 1}'),
+]
+
+
 def test_readable_rows_pass_over_what_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    good = '{"step": 1, "epoch": 0.1, "time": 1.0, "split": "train", "values": {"loss": NaN}}'
-    damaged = ["", "{", "[1]", good.replace("NaN", '"x"'), good.replace('"step": 1', '"step": "1"')]
-    path.write_text("\n".join([good, *damaged, "\0\0", good, good[:20]]), encoding="utf-8")
+    path.write_text("\n".join([GOOD, *DAMAGED, GOOD, GOOD[:20]]), encoding="utf-8")
     rows, numbers = readable_rows(path)
-    assert len(rows) == 2 and numbers == [2, 3, 4, 5, 6, 7]
+    assert len(rows) == 2 and numbers == list(range(2, len(DAMAGED) + 2))
+    assert [row.step for row in read_journal(path)] == [1, 1]
+    assert [row.step for row in rows_since(path, 0)] == [1, 1]
     assert readable_rows(tmp_path / "none") == ([], [])
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_line_stays_where_it_is_and_the_journal_goes_on(
+    tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "metrics.jsonl"
+    before = f"{GOOD}\n{damage}\n"
+    path.write_text(before, encoding="utf-8")
+    journal = Journal(path)
+    assert journal.damaged == [2] and journal.last_step("train") == 1
+    assert not journal.append(row(1)) and journal.append(row(2))
+    journal.close()
+    assert path.read_text(encoding="utf-8").startswith(before)
+    assert read_journal(path)[1:] == [row(2)]

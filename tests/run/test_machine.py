@@ -21,7 +21,14 @@ def test_the_versions_are_those_that_python_itself_tells() -> None:
 
 def test_no_secret_of_the_environment_is_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    for name in ("RUNNER_TOKEN", "TORCH_API_KEY", "HF_TOKEN", "HF_DATASETS_PASSWORD", "HOME_X"):
+    secret = (
+        "RUNNER_TOKEN",
+        "TORCH_API_KEY",
+        "HF_DATASETS_PASSWORD",
+        "RUNNER_PAT",
+        "RUNNER_DB_PWD",
+    )
+    for name in (*secret, "RUNNER_HTTP_AUTH", "HF_TOKEN", "HOME_X"):
         monkeypatch.setenv(name, "hunter2")
     facts = environment_facts()
     assert facts["OMP_NUM_THREADS"] == "3"

@@ -76,6 +76,40 @@ def test_code_outside_any_repository_is_no_change_by_itself() -> None:
     assert told is not None and "it is in no git repository" in told
 
 
+def test_code_that_cannot_be_compared_is_told_so_and_not_as_changed() -> None:
+    none = {"commit": None, "diff": None}
+    for before, now in (
+        ({"commit": "abc", "diff": ""}, none),
+        (none, {"commit": "abc", "diff": ""}),
+    ):
+        told = change_of_code(before, now) or ""
+        assert "in no git repository" in told and "commit abc" in told
+        assert "whether the code is that of the last job of this run is not known" in told
+        assert "CHANGED" not in told and "0 lines" not in told
+
+
+def test_the_command_and_the_environment_in_run_json_have_stars_for_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # in no repository
+    word = "tok-3Zk81-of-nobody"
+    monkeypatch.setenv("MY_TOKEN", word)
+    monkeypatch.setenv("HF_HOME", f"/cache/{word}")
+    monkeypatch.setenv("RUNNER_MIRROR", "http://me:hunter2@host")
+    words = [f"+note={word}", "uri=http://me:hunter2@host"]
+    job = JobDescription(name="tiny", config={}, overrides=words, command=["python", *words])
+    with open_session(RunDirectory(tmp_path / "run"), job):
+        pass
+    text = (tmp_path / "run" / "run.json").read_text()
+    assert word not in text and "hunter2" not in text
+    provenance = read_provenance(tmp_path / "run" / "run.json")
+    shown = ["+note=***", "uri=http://me:***@host"]
+    assert provenance["jobs"][0]["command"] == ["python", *shown]
+    assert provenance["jobs"][0]["overrides"] == shown
+    assert provenance["environment"]["HF_HOME"] == "/cache/***"
+    assert provenance["environment"]["RUNNER_MIRROR"] == "http://me:***@host"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -28,6 +28,15 @@ def test_the_status_tells_what_happened(tmp_path: Path) -> None:
     assert not directory.lease.exists()
 
 
+def test_a_damaged_journal_is_told_with_its_lines_and_the_run_goes_on(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    directory.path.mkdir()
+    directory.journal.write_text("null\n{garbage\n", encoding="utf-8")
+    with open_session(directory, description()) as session:
+        (told,) = session.warnings
+    assert str(directory.journal) in told and told.endswith("in line 1, 2")
+
+
 @pytest.mark.parametrize(
     ("failure", "state"),
     [

@@ -43,6 +43,14 @@ def test_what_is_like_no_word_is_found_anywhere(monkeypatch: pytest.MonkeyPatch)
     assert len(secrets_in({"name": "run_hf_Abc123xyz"})) == 1
 
 
+def test_the_names_of_secrets_are_those_that_stores_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("MYSQL_PWD", "DB_PWD", "HTTP_AUTH", "PROXY_AUTHORIZATION", "MY_PAT", "KAGGLE_KEY")
+    for name in (*names, "PWD", "OLDPWD", "GIT_AUTHOR_NAME"):
+        monkeypatch.setenv(name, "Jane Doe 1")
+    assert set(names) <= secrets_here().keys()
+    assert not {"PWD", "OLDPWD", "GIT_AUTHOR_NAME"} & secrets_here().keys()
+
+
 @pytest.mark.parametrize(
     "override",
     [

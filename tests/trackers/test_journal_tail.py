@@ -42,6 +42,14 @@ def test_a_line_without_its_end_is_left_for_later(tmp_path):
     assert count_rows(path, offset=offset) == 0
 
 
+def test_a_damaged_line_is_passed_over(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    write(path, rows(2))
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(f"{lines[0]}null\n{{garbage\n{lines[1]}")
+    assert read_rows(path, offset=0) == (rows(2), path.stat().st_size)
+
+
 def test_a_long_journal_is_read_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr("runner.trackers.journal_tail._CHUNK_BYTES", 250)
     path = tmp_path / "metrics.jsonl"

@@ -5,6 +5,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from runner.cli.named_pictures import escaped
+
 _MIN_LAST = 24  # the last column is not cut shorter than this
 _COLORS = {
     "completed": "32",
@@ -29,7 +31,9 @@ def table(
     """Return the lines of a table; columns named in `left` begin left, the others end right.
 
     Cells of the last column are cut in their middle where the lines would be wider than `width`.
+    What is not seen is escaped.
     """
+    header, *rows = ([escaped(cell) for cell in cells] for cells in (header, *rows))
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     if width is not None:
         others = sum(widths[:-1]) + 2 * (len(widths) - 1)

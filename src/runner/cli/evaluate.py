@@ -5,11 +5,14 @@ import logging
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runner.build.trained.evaluating import Asked, Evaluated, evaluate_run
 from runner.cli.columns import table, width_of
+from runner.cli.progress_line import progress_line
+from runner.cli.stopping import stoppable
 from runner.cli.syncing.runs import Feeding, sync_evaluations
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.errors import RunError, RunnerError
@@ -53,7 +56,8 @@ def evaluate(
         trust=trust,
         to=to,
     )
-    done = evaluate_run(asked)
+    with stoppable("no results are kept"), progress_line() as tell:
+        done = evaluate_run(replace(asked, tell=tell))
     if as_json:
         values = {metric: _plain(value) for metric, value in done.evaluation.values.items()}
         print(json.dumps(values))
@@ -62,7 +66,8 @@ def evaluate(
     if done.problem:
         raise RunError(f"the results are not kept: {done.problem}")
     if done.is_new and to is None:
-        deliver(RunDirectory(path), trust)
+        with stoppable("the results are kept; sync delivers them to MLflow"):
+            deliver(RunDirectory(path), trust)
 
 
 def _print(path: Path, done: Evaluated) -> None:
@@ -70,7 +75,9 @@ def _print(path: Path, done: Evaluated) -> None:
     count = evaluation.num_samples
     samples = "" if count is None else f"{count:,} samples, "
     print(f"{evaluation.split}: {samples}weights of step {evaluation.step}, on {done.device}")
-    in_training = _in_training(path, evaluation.split, evaluation.step)
+    in_training: dict[str, float] = {}
+    if not evaluation.overrides:  # what was asked otherwise is not to be compared
+        in_training = _in_training(path, evaluation.split, evaluation.step)
     rows = [
         [metric, short(value), short(in_training[metric]) if metric in in_training else ""]
         for metric, value in evaluation.values.items()

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from runner.cli.columns import colored, shortened, table, width_of
 from runner.cli.listing.choice import Choice, Row, best_run, in_order
+from runner.cli.named_pictures import escaped
 from runner.cli.status import ago
 from runner.errors import RunError
 from runner.sweeps.listing import Damaged, Listed, ListedRun, ListedSweep, read_places
@@ -51,7 +53,7 @@ def ls(paths: Sequence[Path], choice: Choice, view: View) -> None:
         return
     _print_table(shown)
     for each in damaged:
-        print(f"{shown_path(each.path)} {each.problem}")
+        print(escaped(f"{shown_path(each.path)} {each.problem}"))
     if problem is not None:
         print(f"states are those of the files, since Slurm could not be asked: {problem}")
     if view.sort == "score" and (names := _names_of_scores(rows)):
@@ -97,10 +99,13 @@ def _fitted(
 ) -> tuple[list[str], list[list[str]]]:
     """Leave columns out until the lines fit: a path is not cut, and what tells rows apart late."""
     header, cells = _with_overrides(header, cells, _LONGEST_OVERRIDES)
-    for name in _DISPENSABLE:
-        least = _with_overrides(header, cells, _SHORTEST_OVERRIDES)
-        if name in header and _width(*least) > width:
-            header, cells = _without(header, cells, name)
+    dropped = [name for name in _DISPENSABLE if name in header]
+    for name in reversed(_DISPENSABLE):
+        if name in dropped:
+            tried = _without_all(header, cells, [each for each in dropped if each != name])
+            if _width(*_with_overrides(*tried, _SHORTEST_OVERRIDES)) <= width:
+                dropped.remove(name)
+    header, cells = _without_all(header, cells, dropped)
     rest = _width(*_with_overrides(header, cells, len("overrides")))
     room = width - rest + len("overrides")
     if room < len("overrides"):
@@ -120,6 +125,14 @@ def _without(
 ) -> tuple[list[str], list[list[str]]]:
     at = header.index(name)
     return header[:at] + header[at + 1 :], [line[:at] + line[at + 1 :] for line in cells]
+
+
+def _without_all(
+    header: list[str], cells: list[list[str]], names: Iterable[str]
+) -> tuple[list[str], list[list[str]]]:
+    for name in names:
+        header, cells = _without(header, cells, name)
+    return header, cells
 
 
 def _width(header: list[str], cells: list[list[str]]) -> int:
@@ -146,7 +159,7 @@ def _cells(row: Row, shared: Collection[str]) -> list[str]:
         str(best.row.step or "") if best is not None else "",
         ago(None if row.began is None or now is None else max(0.0, now - row.began)),
         duration(row.seconds),
-        " ".join(words),
+        shlex.join(words),
         shown_path(row.path),
     ]
 
@@ -198,7 +211,7 @@ def _names_of_scores(rows: Sequence[Row]) -> str:
     for best in bests:
         by_metric.setdefault(best.metric, set()).add(best.name)
     mixed = {name for names in by_metric.values() if len(names) > 1 for name in names}
-    return " and ".join(sorted(mixed))
+    return escaped(" and ".join(sorted(mixed)))
 
 
 def _plain(row: Row | Damaged) -> dict[str, Any]:

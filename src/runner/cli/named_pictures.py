@@ -44,10 +44,15 @@ def _read_some(stream: BinaryIO) -> bytes:
 
 def printable(text: str) -> str:
     """Return `text` with what is not seen escaped, and without its middle if it is very long."""
-    shown = "".join(_seen(character) for character in text)
+    shown = escaped(text)
     if len(shown) > _LONGEST:
         shown = f"{shown[: _LONGEST // 2]} ... {shown[-_LONGEST // 2 :]}"
     return shown
+
+
+def escaped(text: str) -> str:
+    """Return `text` with what is not seen escaped: what others wrote may steer a terminal."""
+    return text if text.isprintable() else "".join(_seen(character) for character in text)
 
 
 def _seen(character: str) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TextIO
 
 from runner.build.trained.inference import load_reader
 from runner.cli.named_pictures import paths_from, printable
+from runner.cli.stopping import stoppable
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.data.pictures import find_pictures
 from runner.errors import ConfigError, DataError, RunError
@@ -19,6 +21,7 @@ from runner.inference.rows import WRITERS, write_rows
 from runner.run.whole import new_file
 
 STDIN = "-"
+_OVERRIDE = re.compile(r"[+~]*[a-z_][\w.]*=")
 _BY_SUFFIX = {".csv": "csv", ".jsonl": "jsonl", ".txt": "table"}
 
 
@@ -41,6 +44,7 @@ def predict(
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     chosen = _format_of(form, output)
     _check_folder(output)
+    _refuse_overrides(files)
     reader = load_reader(directory, device=device, step=step, engine=engine, trust=trust)
     print(f"confidence: {reader.calibration}", file=sys.stderr)
     bad = 0
@@ -61,11 +65,24 @@ def predict(
         batch_size=batch_size,
         on_unreadable=tell,
     )
-    with _opened(output) as file:
+    left = "what is above is what was read" if output is None else f"{output} is not written"
+    with stoppable(left), _opened(output) as file:
         number = write_rows(map(asdict, readings), chosen, file)
+    if not number and not bad and STDIN in files:
+        print("standard input names no picture", file=sys.stderr)
     left_out = f", {bad:,} left out" if bad else ""
-    print(f"{number:,} pictures read{left_out}", file=sys.stderr)
+    print(f"{number:,} picture{'' if number == 1 else 's'} read{left_out}", file=sys.stderr)
     return 0 if number and not bad else 1
+
+
+def _refuse_overrides(files: Sequence[str]) -> None:
+    """Raise ConfigError for a word that is no file and looks like an override."""
+    for word in files:
+        if _OVERRIDE.match(word) and not os.path.lexists(word):
+            raise ConfigError(
+                f"{word} is no file, and predict takes no overrides: a run reads as it was "
+                "trained (`evaluate` takes them)"
+            )
 
 
 def _paths(files: Iterable[str]) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli.columns import colored, table, width_of
+from runner.cli.named_pictures import escaped
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
 from runner.sweeps.directory import SweepDirectory, is_sweep
@@ -57,12 +58,12 @@ def status(path: Path, *, as_json: bool, only_failed: bool) -> None:
         print(f"{gap}states are those of the files, {why}")
         gap = ""
     if summary is not None:
-        print(f"{gap}{sentence(summary)}")
+        print(f"{gap}{escaped(sentence(summary))}")
         _print_way_on(summary, standing)
     elif shown and shown[0].state in _RESUMABLE:
         is_lost = shown[0].step > 0 and not RunDirectory(path).committed
         way = "no checkpoint was saved; to begin again" if is_lost else "to go on"
-        print(f"{gap}{way}: python -m runner resume {shlex.quote(_shown(path))}")
+        print(f"{gap}{way}: python -m runner resume {escaped(shlex.quote(_shown(path)))}")
 
 
 def _seen(summary: SweepSummary, standing: Standing | None) -> SweepSummary:
@@ -146,9 +147,10 @@ def _print_reasons(rows: Sequence[RunRow], *, most: int | None) -> None:
     if reasons:
         print()
     for row, reason in reasons[:most]:
-        print(f"run {row.number} {row.state}: {reason}" if row.label else f"{row.state}: {reason}")
+        number = f"run {row.number} " if row.label else ""
+        print(escaped(f"{number}{row.state}: {reason}"))
         if log := log_of(row.path):
-            print(f"  {_shown(log)}")
+            print(escaped(f"  {_shown(log)}"))
     if most is not None and len(reasons) > most:
         print(f"... and {len(reasons) - most} more: --failed shows all that failed")
 
@@ -219,4 +221,4 @@ def print_sweep(summary: SweepSummary) -> None:
     """Print a sweep that has ended: a row for each run, the reasons of failures, the counts."""
     _print_table(list(summary.rows), summary.record.best_metric, is_sweep=True)
     _print_reasons(list(summary.rows), most=_MOST_REASONS)
-    print(f"\n{sentence(summary)}")
+    print(f"\n{escaped(sentence(summary))}")

@@ -15,7 +15,7 @@ from runner.config.layout import leaves
 _SHORTEST = 8  # a shorter value may be a common word
 _NAME = re.compile(
     r"TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|"
-    r"(^|_)KEY$|(^|_)(PASS|PAT)$",
+    r"(^|_)(KEY|PASS|PAT|AUTH|AUTHORIZATION)$|[^_](?<!^OLD)_?PWD$",  # not PWD, the shell's folder
     re.IGNORECASE,
 )
 _KEY = re.compile(  # of a config: pad_token and the like are none
@@ -27,7 +27,7 @@ _IN_ADDRESS = re.compile(
     r"(?P<scheme>(?<!\w)\w+://)(?P<user>[^/\s:@\"']*):(?!\$\{)(?P<word>[^/\s@\"']+)@"
 )
 _LOGIN = re.compile(r"(https?://)[^/\s:@\"'$]{16,}@")  # a token in place of a name, as git takes it
-_STARS = "***"
+STARS = "***"
 # A value that is made of letters alone, or of digits, may be part of another word or number.
 _WORDLIKE = re.compile(r"[A-Za-z]+|[0-9]+")
 _COMMON = re.compile(r"[a-z]+")  # postgres, regression: no secret that could be kept
@@ -42,9 +42,9 @@ def redacted(text: str) -> str:
     forms = {form for value in secrets_here().values() for form in _forms(value)}
     for form in sorted(forms, key=len, reverse=True):
         if form in text:
-            text = _pattern(form).sub(_STARS, text)
-    text = _IN_ADDRESS.sub(rf"\g<scheme>\g<user>:{_STARS}@", text)
-    return _LOGIN.sub(rf"\1{_STARS}@", text)
+            text = _pattern(form).sub(STARS, text)
+    text = _IN_ADDRESS.sub(rf"\g<scheme>\g<user>:{STARS}@", text)
+    return _LOGIN.sub(rf"\1{STARS}@", text)
 
 
 def redacted_in(node: Any) -> Any:
@@ -56,6 +56,11 @@ def redacted_in(node: Any) -> Any:
     return redacted(node) if isinstance(node, str) else node
 
 
+def is_secret_name(name: str) -> bool:
+    """Return whether an environment variable is called as those are that hold secrets."""
+    return _NAME.search(name) is not None
+
+
 def secrets_here() -> dict[str, str]:
     """Return the secrets in the environment by the names of their variables.
 
@@ -65,7 +70,7 @@ def secrets_here() -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in os.environ.items():
         is_file = value.startswith(("/", "~", "./"))
-        if _NAME.search(name) and _is_secret(value) and not is_file:
+        if is_secret_name(name) and _is_secret(value) and not is_file:
             found[name] = value
         elif (match := _IN_ADDRESS.search(value)) and _is_secret(unquote(match["word"])):
             found[name] = unquote(match["word"])
@@ -74,6 +79,11 @@ def secrets_here() -> dict[str, str]:
 
 def _is_secret(value: str) -> bool:
     return len(value) >= _SHORTEST and not _COMMON.fullmatch(value)
+
+
+def is_secret_under(key: str, text: str) -> bool:
+    """Return whether `text` is a secret for the name under which it stands: "api_key"."""
+    return bool(_KEY.fullmatch(key)) and "${" not in text and len(text) >= _SHORTEST
 
 
 def secrets_in(frozen: Mapping[str, Any]) -> list[str]:
@@ -89,7 +99,7 @@ def secrets_in(frozen: Mapping[str, Any]) -> list[str]:
         elif holders := [name for name, value in known.items() if _holds(text, value, key)]:
             said = f"what the environment variable {holders[0]} holds stands in the config"
             problems.append(_sentence(path, said, holders[0]))
-        elif _KEY.fullmatch(key) and "${" not in text and len(text) >= _SHORTEST:
+        elif is_secret_under(key, text):
             problems.append(_sentence(path, "a secret stands in the config", "NAME"))
     return problems
 

@@ -21,11 +21,16 @@ def to_yaml(frozen: dict[str, Any]) -> str:
 def read_config(path: Path) -> dict[str, Any]:
     """Return the frozen config of a run, unresolved; RunError if there is none."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error
-    except yaml.YAMLError as error:
+    except RecursionError as error:
+        raise RunError(f"{path} is damaged: it is nested too deep") from error
+    except (yaml.YAMLError, ValueError) as error:
         raise RunError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict | None):
+        raise RunError(f"{path} is damaged: it holds no keys and values")
+    return config  # type: ignore[return-value]
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.build.trained.result import trained_step
+from runner.build.trained.result import step_to_use
 from runner.checkpoint.manifest import committed_steps
 from runner.config.trust import Trust
 from runner.config.written import read_config
@@ -23,6 +23,7 @@ from runner.run.directory import RunDirectory
 from runner.run.evaluations import Evaluation, read_evaluations
 from runner.run.journal import Row, read_journal
 from runner.run.latest import latest_status
+from runner.run.model_card import is_exported
 from runner.run.provenance import read_provenance
 from runner.run.status import Status
 
@@ -40,6 +41,11 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.directory = RunDirectory(Path(path))
+        if is_exported(self.directory):
+            raise RunError(
+                f"{path} is an exported model, and has nothing of the training: use "
+                "runner.load_reader(path), or runner.build.trained.model.trained_model(path)"
+            )
         if not self.directory.provenance.is_file():
             raise RunError(
                 f"{path} is no run directory: it has no {self.directory.provenance.name} "
@@ -136,7 +142,7 @@ class Run:
         """
         from runner.checkpoint.store import CheckpointStore
 
-        chosen = trained_step(self.directory, step)
+        chosen = step_to_use(self.directory, step)
         model = model if model is not None else self._build_model(trust)
         CheckpointStore(self.directory.checkpoints).read_weights(chosen, model)
         return model.eval()

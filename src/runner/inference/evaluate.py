@@ -77,17 +77,19 @@ def evaluate_split(
     calibration: Calibration | Uncalibrated = UNCALIBRATED,
     seed: int = 0,
     names: Sequence[str] = (),
+    on_batch: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Return the task's metrics over `loader`; `on_sample` is told of each sample, in its order.
 
     `calibration` makes the confidences probabilities to be right. `names` are those of the samples
     (files of pictures) in the order of the split, if any. A task that evaluates whole splits, and
-    one without targets, tells of no sample.
+    one without targets, tells of no sample. `on_batch` is called after each batch.
     """
     number = 0
 
     def keep(_batch: Batch, predictions: Predictions | None) -> None:
         nonlocal number
+        on_batch()
         if predictions is None:
             return
         targets = predictions.targets or [""] * len(predictions.texts)

@@ -34,6 +34,8 @@ def sources_of(pictures: Given | Iterable[Given]) -> Iterable[Source]:
     """
     if isinstance(pictures, str | Path | Image.Image):
         pictures = [pictures]
+    elif not isinstance(pictures, Iterable):
+        raise _no_picture(0, pictures)
     elif isinstance(pictures, np.ndarray):  # (pictures, height, width, 3) is several
         pictures = [pictures] if pictures.ndim < 4 else list(pictures)
     if isinstance(pictures, Sequence) and all(isinstance(p, str | Path) for p in pictures):
@@ -60,9 +62,12 @@ def _each(pictures: Iterable[Given]) -> Iterator[Source]:
         elif isinstance(given, Image.Image | np.ndarray):
             yield Shown(number, given)
         else:
-            raise DataError(
-                f"picture {number} is a {type(given).__name__}: give paths, PIL pictures or arrays"
-            )
+            raise _no_picture(number, given)
+
+
+def _no_picture(number: int, given: object) -> DataError:
+    kind = type(given).__name__
+    return DataError(f"picture {number} has the type {kind}: give paths, PIL pictures or arrays")
 
 
 def _from_array(array: np.ndarray, name: str) -> Image.Image:

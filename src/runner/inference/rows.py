@@ -14,7 +14,8 @@ Row = Mapping[str, str | float]
 def write_rows(rows: Iterable[Row], format: str, file: TextIO) -> int:
     """Write rows, which all have the same fields, to `file` in "table", "csv" or "jsonl".
 
-    Returns their number. CSV and JSON lines are written row by row; a table waits for the last row.
+    Returns their number. CSV and JSON lines are written row by row, numbers with six digits; a
+    table waits for the last row, and shows four decimals.
     """
     if format not in WRITERS:
         raise ConfigError(
@@ -24,10 +25,15 @@ def write_rows(rows: Iterable[Row], format: str, file: TextIO) -> int:
     return WRITERS[format](rows, file)
 
 
+def six_digits(value: float) -> float:
+    """Return it rounded to six digits, wherever they begin: small ones can be ranked, too."""
+    return float(f"{value:.6g}")
+
+
 def _write_jsonl(rows: Iterable[Row], file: TextIO) -> int:
     number = 0
     for row in rows:
-        file.write(json.dumps(_rounded(row), ensure_ascii=False) + "\n")
+        file.write(json.dumps(_each_number(row, six_digits), ensure_ascii=False) + "\n")
         file.flush()  # who reads a pipe has it now
         number += 1
     return number
@@ -39,14 +45,16 @@ def _write_csv(rows: Iterable[Row], file: TextIO) -> int:
     for row in rows:
         if number == 0:
             writer.writerow(row)
-        writer.writerow(_rounded(row).values())
+        writer.writerow(_each_number(row, six_digits).values())
         file.flush()
         number += 1
     return number
 
 
 def _write_table(rows: Iterable[Row], file: TextIO) -> int:
-    lines = [{name: str(value) for name, value in _rounded(row).items()} for row in rows]
+    lines = [
+        {name: str(value) for name, value in _each_number(row, _short).items()} for row in rows
+    ]
     if not lines:
         return 0
     header = {name: name for name in lines[0]}
@@ -63,8 +71,13 @@ def _columns(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(symbol) > 0 for symbol in text)
 
 
-def _rounded(row: Row) -> dict[str, str | float]:
-    return {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
+def _each_number(row: Row, rounded: Callable[[float], float]) -> dict[str, str | float]:
+    return {k: rounded(v) if isinstance(v, float) else v for k, v in row.items()}
+
+
+def _short(value: float) -> float:
+    """Return it with four decimals; what would be 0 by that keeps its first digits."""
+    return round(value, 4) or float(f"{value:.2g}")
 
 
 WRITERS: dict[str, Callable[[Iterable[Row], TextIO], int]] = {

@@ -40,14 +40,17 @@ class Calibration:
         return f"calibrated on {self.count} evaluated samples, {self.right} of them right"
 
 
+@dataclass(frozen=True)
 class Uncalibrated:
-    """Leaves confidences as the model has them."""
+    """Leaves confidences as the model has them; `why` says what there is no map of."""
+
+    why: str = ""
 
     def __call__(self, confidences: Confidences) -> list[float]:
         return [float(confidence) for confidence in confidences]
 
     def __str__(self) -> str:
-        return "the model's own, not calibrated"
+        return "the model's own, not calibrated" + (f": {self.why}" if self.why else "")
 
 
 UNCALIBRATED = Uncalibrated()

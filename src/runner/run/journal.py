@@ -6,7 +6,8 @@ One JSON object a line:
 
 Splits: `train` (means since the last row), `evaluation`, `test`, and `speed`, whose values depend
 on the machine; callbacks add splits of their own, such as `system`. After a resume, steps that run
-again produce the same rows: the first-written row stands.
+again produce the same rows: the first-written row stands. A line that is no row stays where it is,
+and every reader passes over it.
 """
 
 import json
@@ -20,6 +21,7 @@ from pathlib import Path
 from runner.files import drop_torn_line
 
 _BLOCK = 65_536  # bytes read at once from the end
+_NUMBERS = (float, int)  # as JSON gives them: true is none
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +45,8 @@ class Journal:
         drop_torn_line(path)
         self._known: set[tuple[int, str]] = set()
         self._last: dict[str, int] = {}  # the furthest step of each split
-        for row in read_journal(path):
+        rows, self.damaged = readable_rows(path)  # numbers, from 1, of lines that are no rows
+        for row in rows:
             self._know(row)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         self._waiting = b""  # what a full disk did not take yet
@@ -98,21 +101,41 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Row]:
-    """Return the whole rows of the journal at `path`; an absent file has none."""
-    return list(_rows(path)) if path.exists() else []
+    """Return the rows of the journal at `path`; an absent file has none."""
+    return readable_rows(path)[0]
 
 
 def readable_rows(path: Path) -> tuple[list[Row], list[int]]:
     """Return the rows that can be read and the numbers, from 1, of whole lines that cannot."""
     rows: list[Row] = []
     damaged: list[int] = []
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(_checked(Row(**json.loads(line))))
-        except (ValueError, TypeError):
-            damaged.append(number)
+    if not path.exists():
+        return rows, damaged
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):  # another process is in the middle of writing it
+                break
+            if (row := row_in(line)) is not None:
+                rows.append(row)
+            else:
+                damaged.append(number)
     return rows, damaged
+
+
+def row_in(line: bytes) -> Row | None:
+    """Return the row that `line` holds; None if it holds something else."""
+    try:
+        row = Row(**json.loads(line.decode()))
+        is_row = (
+            type(row.step) is int
+            and isinstance(row.split, str)
+            and type(row.epoch) in _NUMBERS
+            and type(row.time) in _NUMBERS
+            and all(type(value) in _NUMBERS for value in row.values.values())
+        )
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    return row if is_row else None
 
 
 def rows_since(path: Path, step: int) -> list[Row]:
@@ -122,9 +145,8 @@ def rows_since(path: Path, step: int) -> list[Row]:
     """
     found: list[Row] = []
     for line in _lines_from_end(path):
-        try:
-            row = _checked(Row(**json.loads(line)))
-        except (ValueError, TypeError, AttributeError):
+        row = row_in(line)
+        if row is None:
             continue
         if row.step < step:
             break
@@ -152,18 +174,3 @@ def _lines_from_end(path: Path) -> Iterator[bytes]:
             rest = first
         if not is_end and rest:
             yield rest
-
-
-def _checked(row: Row) -> Row:
-    """Return `row` if it holds what a row holds; ValueError if not."""
-    numbers = (row.step, row.epoch, row.time, *row.values.values())
-    if not all(isinstance(number, int | float) for number in numbers):
-        raise ValueError("a row of something else")
-    return row
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):  # else another process is in the middle of writing it
-                yield Row(**json.loads(line))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from runner.config.secrets import is_secret_name
 from runner.runtime.launch import launch_of
 
 _NAMED = ("runner", "torch", "numpy", "hydra-core", "omegaconf", "mlflow", "safetensors")
@@ -22,7 +23,6 @@ _PREFIXES = (
     *("CUBLAS_", "CUDA_", "CUDNN_", "NVIDIA_TF32", "NCCL_", "GLOO_", "TORCH", "PYTORCH_", "ATEN_"),
     *("PYTHONHASHSEED", "RUNNER_", "HF_HOME", "HF_HUB_OFFLINE", "HF_DATASETS", "TRANSFORMERS_"),
 )
-_SECRET = re.compile(r"TOKEN|PASS|SECRET|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
 
 
 def machine_facts() -> dict[str, Any]:
@@ -70,7 +70,7 @@ def environment_facts() -> dict[str, str]:
 
 def is_told(name: str) -> bool:
     """Return whether the environment variable `name` is written down."""
-    return name.startswith(_PREFIXES) and not _SECRET.search(name)
+    return name.startswith(_PREFIXES) and not is_secret_name(name)
 
 
 def _distributions() -> Iterator[tuple[str, str]]:

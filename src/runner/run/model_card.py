@@ -31,6 +31,7 @@ class ModelCard:
     predicts: str  # "text", "label", "value", ...
     versions: dict[str, str] = field(default_factory=dict)  # with which it was trained
     programs: dict[str, str] = field(default_factory=dict)  # file -> how it was compared
+    checks: dict[str, dict[str, float]] = field(default_factory=dict)  # the same in figures
     network: dict[str, Any] = field(default_factory=dict)  # how those are called, see the README
     format_version: int = FORMAT_VERSION
 

@@ -20,6 +20,7 @@ from runner.run.machine import (
     named_versions,
 )
 from runner.run.secrets import redacted, redacted_in
+from runner.run.source.difference import describe_code
 from runner.run.source.state import CodeState, code_and_source
 from runner.run.user import user_name
 
@@ -105,9 +106,14 @@ def signed_text(provenance: Mapping[str, Any]) -> str:
 def change_of_code(
     before: CodeState, now: CodeState, *, since: str = "the last job of this run"
 ) -> str | None:
-    """Return a sentence about code that is not what it was, or None."""
+    """Return a sentence about code that is not what it was, or may not be; or None."""
     if before == now:
         return None
+    if None in (before["commit"], now["commit"]):
+        return (
+            f"whether the code is that of {since} is not known: it was {describe_code(before)}; it "
+            f"is {describe_code(now)}"
+        )
     return (
         f"THE CODE HAS CHANGED since {since}: it was "
         f"{_described(before)}; it is {_described(now)}. The run goes on with the new code, and "
@@ -119,6 +125,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
     """Return the content of run.json; RunError for what is no run or of a newer format."""
     try:
         provenance = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise RunError(f"{path} is damaged: it is nested too deep") from error
     except (OSError, ValueError) as error:
         raise RunError(f"{path.parent} is no run directory: {path.name}: {error}") from error
     if not isinstance(provenance, dict):
@@ -170,9 +178,6 @@ def write_provenance(path: Path, provenance: dict[str, Any]) -> None:
 
 
 def _described(code: CodeState) -> str:
-    commit, diff = code["commit"], code["diff"]
-    if commit is None:
-        return "in no git repository"
-    return (
-        f"commit {commit[:12]} with an uncommitted diff of {len((diff or '').splitlines())} lines"
-    )
+    commit, lines = code["commit"], (code["diff"] or "").splitlines()
+    assert commit is not None
+    return f"commit {commit[:12]} with an uncommitted diff of {len(lines)} lines"

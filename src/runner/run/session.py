@@ -10,7 +10,7 @@ kill leaves is `running` without a lease, which readers see as `lost`.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -180,9 +180,18 @@ def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Sess
     write_text_atomically(directory.config, text)
     write_provenance(directory.provenance, provenance)
     status = replace(before, jobs=before.jobs + 1)
-    session = Session(directory, provenance["id"], status, Journal(directory.journal))
-    session.warnings += [warning for warning in (change, unsigned) if warning]
+    journal = Journal(directory.journal)
+    session = Session(directory, provenance["id"], status, journal)
+    told = (change, unsigned, _told_damage(directory.journal, journal.damaged))
+    session.warnings += [warning for warning in told if warning]
     return session
+
+
+def _told_damage(path: Path, lines: Sequence[int]) -> str | None:
+    if not lines:
+        return None
+    numbers = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
+    return f"{path} is damaged: what is no row stays there and is passed over, in line {numbers}"
 
 
 def _vouched(directory: RunDirectory, provenance: Mapping[str, Any], said: str | None) -> list[str]:

@@ -10,6 +10,13 @@ from runner.run.directory import RunDirectory
 from runner.run.lease import is_held
 
 STATES = ("queued", "running", "preempted", "failed", "cancelled", "pruned", "completed", "lost")
+_TYPES = {  # as JSON gives them: true is no number
+    "step": (int,),
+    "jobs": (int,),
+    "error": (str, type(None)),
+    "score": (float, int, type(None)),
+    "best_step": (int, type(None)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +42,24 @@ def read_status(directory: RunDirectory) -> Status | None:
 def read_raw_status(path: Path) -> Status | None:
     """Return what `path` says, or None if there is no such file."""
     try:
-        return Status(**json.loads(path.read_text(encoding="utf-8")))
+        status = Status(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
+    except RecursionError as error:
+        raise RunError(f"{path} cannot be read: it is nested too deep") from error
     except (ValueError, TypeError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
+    wrong = next((name for name, value in vars(status).items() if not _fits(name, value)), None)
+    if wrong is not None:
+        raise RunError(f"{path} cannot be read: {wrong} is {getattr(status, wrong)!r}")
+    return status
+
+
+def _fits(name: str, value: object) -> bool:
+    """Return whether runner writes such a value under `name`."""
+    if name == "state":
+        return isinstance(value, str) and value in STATES
+    return type(value) in _TYPES[name]
 
 
 def write_status(path: Path, status: Status) -> None:

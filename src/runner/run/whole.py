@@ -30,8 +30,8 @@ def new_folder(parent: Path) -> Iterator[Path]:
     """Give a hidden folder in `parent` to write into; what was not renamed is gone afterwards."""
     _remove_leftovers(parent)
     partial = _free_name(parent)
-    partial.mkdir(parents=True)  # in one go: another one may remove an empty parent
     try:
+        partial.mkdir(parents=True)  # in one go: another one may remove an empty parent
         yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)

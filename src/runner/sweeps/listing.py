@@ -1,6 +1,7 @@
 """Runs and sweeps as a list shows them, of which no more is read than the list asks for."""
 
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from runner.sweeps.slurm.book import JobBook
 from runner.sweeps.slurm.standing import Standing, book_of, standings_of
 from runner.sweeps.summary import RunRow, SweepSummary, counts_of, ranked, run_row, summarize
 
+_APART = re.compile(r" (?=[+~]*[\w./@-]+=)")  # a value may have spaces: "500 steps"
 _UNDER_WAY = ("running",)
 _DAMAGES = (RunnerError, OSError, ValueError, TypeError, LookupError, AttributeError)
 
@@ -57,7 +59,7 @@ class ListedRun:
         if self.state in _UNDER_WAY:
             return max(0.0, self.now - self.began)
         last = last_row(RunDirectory(self.path).journal)
-        return None if last is None else max(0.0, last["time"] - self.began)
+        return None if last is None else max(0.0, last.time - self.began)
 
     @property
     def last_seen(self) -> float | None:
@@ -68,7 +70,7 @@ class ListedRun:
     def overrides(self) -> Sequence[str]:
         """What tells it from others: as a sweep set it, or as it was typed."""
         if self.row.label:
-            return self.row.label.split(" ")
+            return _APART.split(self.row.label)
         return self._jobs[0].get("overrides", []) if self._jobs else []
 
     @cached_property

@@ -1,12 +1,13 @@
 """How far a run has to go and how long that takes, from its config and the end of its journal."""
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from runner.run.journal import Row, row_in
 
 _TAIL_BYTES = 16_384  # some dozens of rows; a journal may have a million
 
@@ -24,8 +25,8 @@ def pace_of(journal: Path, trainer: Mapping[str, Any], *, step: int, watch: bool
     max_steps = _count(trainer, "max_steps")
     if not watch:
         return Pace(planned_steps=max_steps)
-    rows = tail_rows(journal)
-    per_epoch = [row["step"] / row["epoch"] for row in rows if row["epoch"] > 0]
+    rows = _tail_rows(journal)
+    per_epoch = [row.step / row.epoch for row in rows if row.epoch > 0]
     max_epochs = _count(trainer, "max_epochs")
     by_epochs = round(max_epochs * per_epoch[-1]) if max_epochs and per_epoch else None
     limits = [limit for limit in (max_steps, by_epochs) if limit is not None]
@@ -35,34 +36,34 @@ def pace_of(journal: Path, trainer: Mapping[str, Any], *, step: int, watch: bool
     return Pace(planned_steps=planned, seconds_left=left)
 
 
-def tail_rows(journal: Path) -> list[dict[str, Any]]:
-    """Return the last whole rows of a journal, as they are written; none without one."""
-    try:
-        return [json.loads(line) for line in _tail(journal)]
-    except (OSError, ValueError):  # not there, or damaged: then nothing is known of the pace
-        return []
+def last_row(journal: Path) -> Row | None:
+    """Return the last row of a journal; None without one."""
+    rows = (row_in(line) for line in reversed(_tail(journal)))
+    return next((row for row in rows if row is not None), None)
 
 
-def last_row(journal: Path) -> dict[str, Any] | None:
-    """Return the last whole row of a journal, as it is written; None without one."""
-    try:
-        lines = _tail(journal)
-        return json.loads(lines[-1]) if lines else None
-    except (OSError, ValueError):
-        return None
+def _tail_rows(journal: Path) -> list[Row]:
+    """Return the last rows of a journal; none if one of them is damaged."""
+    rows = [row_in(line) for line in _tail(journal)]
+    whole = [row for row in rows if row is not None]
+    return whole if len(whole) == len(rows) else []
 
 
 def _tail(journal: Path) -> list[bytes]:
-    with journal.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL_BYTES))
-        lines = file.read().split(b"\n")
+    """Return the last whole lines of a journal; none without one."""
+    try:
+        with journal.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return []
     return lines[size > _TAIL_BYTES : -1]  # the first may be cut, the last has no end yet
 
 
-def _seconds_per_step(rows: list[dict[str, Any]]) -> float | None:
+def _seconds_per_step(rows: Sequence[Row]) -> float | None:
     """Return what a step takes; the median, so that a pause between two jobs does not count."""
-    distinct = {row["step"]: row["time"] for row in rows}
+    distinct = {row.step: row.time for row in rows}
     steps = sorted(distinct)
     paces = [(distinct[later] - distinct[step]) / (later - step) for step, later in pairwise(steps)]
     return sorted(paces)[len(paces) // 2] if paces else None

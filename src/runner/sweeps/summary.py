@@ -133,7 +133,8 @@ def run_row(
     except (RunError, OSError, ValueError) as error:
         status = Status(state="lost", error=str(error))
     is_running = status.state == "running"
-    trainer = (config or {}).get("trainer") or {}
+    trainer = (config or {}).get("trainer")
+    trainer = trainer if isinstance(trainer, Mapping) else {}
     pace = pace_of(directory.journal, trainer, step=status.step, watch=is_running)
     return RunRow(
         number=number,

@@ -1,9 +1,9 @@
 """Read a growing journal piece by piece, from a remembered byte on."""
 
-import json
 from pathlib import Path
+from typing import BinaryIO
 
-from runner.run.journal import Row
+from runner.run.journal import Row, row_in
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -11,17 +11,24 @@ _CHUNK_BYTES = 256 * 1024
 def read_rows(path: Path, *, offset: int) -> tuple[list[Row], int]:
     """Return whole rows from byte `offset` on, where a line begins, and the offset behind them.
 
-    A last line without its end is left for later.
+    Lines that are no rows are passed over; a last line without its end is left for later.
     """
+    rows: list[Row] = []
     if not has_more(path, offset=offset):
-        return [], offset
+        return rows, offset
     with path.open("rb") as file:
-        file.seek(offset)
-        chunk = file.read(_CHUNK_BYTES)
-        if len(chunk) == _CHUNK_BYTES and b"\n" not in chunk:
-            chunk += file.readline()
-    whole = chunk[: chunk.rfind(b"\n") + 1]
-    return [Row(**json.loads(line)) for line in whole.splitlines()], offset + len(whole)
+        while not rows and (whole := _whole_lines(file, offset)):
+            offset += len(whole)
+            rows = [row for line in whole.splitlines() if (row := row_in(line)) is not None]
+    return rows, offset
+
+
+def _whole_lines(file: BinaryIO, offset: int) -> bytes:
+    file.seek(offset)
+    chunk = file.read(_CHUNK_BYTES)
+    if len(chunk) == _CHUNK_BYTES and b"\n" not in chunk:
+        chunk += file.readline()
+    return chunk[: chunk.rfind(b"\n") + 1]
 
 
 def begins_a_line(path: Path, *, offset: int) -> bool:

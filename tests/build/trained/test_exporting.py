@@ -105,6 +105,34 @@ def test_a_program_that_cannot_be_made_is_told_and_the_rest_is_there(
     assert files_in(tmp_path / "model") == ALWAYS
 
 
+@pytest.mark.slow
+def test_what_was_compared_is_there_in_figures_and_explained(own_plate_run, tmp_path):
+    config = RunDirectory(own_plate_run).config
+    text = config.read_text(encoding="utf-8").replace("autocast: null", "autocast: bf16")
+    config.write_text(text, encoding="utf-8")
+    told = []
+    programs = (TORCH_EXPORT,)
+    done = export_model(own_plate_run, to=tmp_path / "model", programs=programs, tell=told.append)
+    assert not done.problems and told[-1] == "making and trying model.pt2"
+    card = read_model_card(tmp_path / "model/model.json")
+    found = card.checks[TORCH_EXPORT]
+    assert found.keys() == {"samples", "largest_difference", "otherwise_in_own_precision"}
+    assert found["samples"] == 8 and 0 <= found["largest_difference"] < 1e-4
+    page = (tmp_path / "model/README.md").read_text(encoding="utf-8")
+    number = found["otherwise_in_own_precision"]
+    assert f"the original itself, in bf16 as it was trained, predicts {number} of them" in page
+    export_model(own_plate_run, to=tmp_path / "model")  # the program stays
+    assert read_model_card(tmp_path / "model/model.json").checks == card.checks
+
+
+def test_the_page_says_what_its_confidences_are(own_plate_run, tmp_path):
+    page = (export_model(own_plate_run).folder / "README.md").read_text(encoding="utf-8")
+    assert "Confidence: calibrated on 8 evaluated samples, 4 of them right.\n" in page
+    folder = export_model(own_plate_run, step=2, to=tmp_path / "other").folder
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert "Confidence: the model's own, not calibrated: the run has fitted no map at ste" in page
+
+
 def with_extras(target):
     (target / "evaluations/test").mkdir(parents=True)
     (target / "evaluations/test/evaluation.json").write_text("{}", encoding="utf-8")

@@ -59,12 +59,27 @@ def test_what_is_no_picture_is_refused_or_left_out(plate_run, pictures, caplog):
     reader = runner.load_reader(plate_run)
     with pytest.raises(DataError, match="does not exist"):
         list(reader.read([pictures / "0.png", pictures / "none.png"]))
-    with pytest.raises(DataError, match="picture 0 is a int"):
-        list(reader.read([1]))
+    for shown, number in (([1], 0), (1, 0), ([pictures / "0.png", None], 1)):
+        given = "int" if number == 0 else "NoneType"
+        with pytest.raises(DataError, match=f"picture {number} has the type {given}: give paths"):
+            list(reader.read(shown))
     picture = np.zeros((32, 128), np.uint8)
     readings = list(reader.read([picture, picture.astype(float), picture]))
     assert [reading["file"] for reading in readings] == ["0", "2"]
     assert "picture 1 is an array (32, 128) of float64" in caplog.text
+
+
+def test_a_reader_is_shown_in_a_line(plate_run):
+    told = repr(runner.load_reader(plate_run, device="cpu"))
+    assert (
+        told
+        == "Reader(CRNN on cpu, confidence: calibrated on 8 evaluated samples, 4 of them right)"
+    )
+
+
+def test_run_says_what_uses_an_exported_model(exported):
+    with pytest.raises(RunnerError, match=r"is an exported model, .*load_reader\(.*trained_model"):
+        runner.Run(exported)
 
 
 @pytest.mark.parametrize("break_it", ["cut", "other", "gone"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from runner.config.layout import is_layout
 from runner.config.trust import NOBODY_ELSE, Trust
+from runner.inference.progress import Tell, tell_nobody
 from runner.run.directory import RunDirectory
 
 _LOADING = ("batch_size", "evaluation_batch_size", "num_workers", "pin_memory")
@@ -23,6 +24,7 @@ class Asked:
     overrides: Sequence[str] = ()
     trust: Trust = NOBODY_ELSE
     to: Path | None = None  # where the folder of results is made; None: in the run's evaluations
+    tell: Tell = tell_nobody  # how far it is
 
     def changes(self, node: str) -> bool:
         """Return whether an override is about `node`."""

@@ -26,7 +26,7 @@ from runner.build.trained.evaluated_data import (
     step_of_seed,
 )
 from runner.build.trained.inference import calibration_of
-from runner.build.trained.result import trained_step
+from runner.build.trained.result import step_to_use, trained_step
 from runner.build.trained.used_run import config_to_use, run_to_use
 from runner.build.trained.weights import load_trained_weights
 from runner.checkpoint.manifest import step_path
@@ -37,6 +37,8 @@ from runner.data.fingerprint import fingerprint
 from runner.errors import CheckpointError, ConfigError, RunError, RunnerError
 from runner.inference.call import first_line
 from runner.inference.evaluate import Judged, Mistakes, evaluate_split
+from runner.inference.progress import Batches
+from runner.inference.rows import six_digits
 from runner.metrics.calibration import UNCALIBRATED
 from runner.run.directory import RunDirectory
 from runner.run.evaluations import (
@@ -87,8 +89,10 @@ def evaluate_run(asked: Asked) -> Evaluated:
     options = apply_debug(config.options)
     make_deterministic(options.trainer.deterministic)
     seed_everything(config.seed)  # data may draw numbers when it is built, as in training
+    asked.tell("loading the data")
     data = debug_data(instantiate(config.data, "data"), options)
     names = datasets_of(data, asked)
+    asked.tell("loading the model")
     trained = _load(asked, config, device)
     compile_model(trained.model, options.trainer.compile, trained.device)
     return _evaluate(asked, config, data, names, trained)
@@ -180,16 +184,18 @@ def _measure(
         for own, name in names.items():
             write = _Writer(opened, mistakes, prefix=f"{own}/" if own else "")
             with _fitting(asked, name):
+                loader = build_evaluation_loader(data, name, apply_debug(config.options), place)
                 found = evaluate_split(
                     trained.model,
                     task,
-                    build_evaluation_loader(data, name, apply_debug(config.options), place),
+                    loader,
                     device=place,
                     precision=Precision(config.precision, place),
                     on_sample=write,
                     calibration=calibration,
                     seed=seed,
                     names=[str(path) for path in getattr(data.splits()[name], "files", ())],
+                    on_batch=Batches(asked.tell, name, loader.num_batches),
                 )
             prefix = f"{own}." if own else ""
             values |= {f"{prefix}{metric}": value for metric, value in found.items()}
@@ -208,8 +214,12 @@ def _fitting(asked: Asked, name: str) -> Iterator[None]:
             raise
         raise RunError(
             f"the model cannot take {name} with {' '.join(asked.special)}, as it was trained with "
-            f"others: {first_line(error)}"
+            f"others: {_misfit(error)}"
         ) from error
+
+
+def _misfit(error: Exception) -> str:
+    return f"there is no {error}" if type(error) is KeyError else first_line(error)
 
 
 class _Writer:
@@ -226,7 +236,7 @@ class _Writer:
         sample, target, text, confidence = astuple(judged)
         named = Judged(f"{self._prefix}{sample}", target, text, confidence)
         try:
-            self._csv.writerow([named.sample, target, text, round(confidence, 6)])
+            self._csv.writerow([named.sample, target, text, six_digits(confidence)])
         except OSError as error:
             raise RunError(f"{PREDICTIONS} cannot be written: {error.strerror}") from error
         self._mistakes(named)
@@ -245,7 +255,7 @@ def _device(asked: Asked, config: RunConfig) -> torch.device:
 def _load(asked: Asked, config: RunConfig, device: torch.device) -> _Trained:
     directory = RunDirectory(asked.path)
     model = instantiate(config.model, "model")
-    step = trained_step(directory, asked.step)
+    step = step_to_use(directory, asked.step)
     for last in range(_TRIES):
         try:
             load_trained_weights(model, directory, step)

@@ -5,9 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from runner.build.trained.inference import calibration_of
 from runner.config.targets import TARGET
 from runner.config.written import read_config
 from runner.files import write_text_atomically
+from runner.inference.onnx_model import FILE as ONNX
+from runner.run.directory import RunDirectory
 from runner.run.model_card import ModelCard
 
 README = "README.md"
@@ -23,12 +26,35 @@ _FILES = {
     "model.onnx": "the model as ONNX",
 }
 
+# docs/using.md has it too, where a test runs it.
+_CTC = """\
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+network = json.loads(Path("model.json").read_text(encoding="utf-8"))["network"]
+session = onnxruntime.InferenceSession("model.onnx")
+size = network["width"], network["height"]
+for file in sorted(Path("PICTURES").iterdir()):
+    picture = Image.open(file).convert("L").resize(size, Image.Resampling.BILINEAR)
+    (logits,) = session.run(
+        None, {"image": np.array(picture)[None, None]}
+    )  # (time, batch, classes)
+    path = [network["blank"], *logits[:, 0].argmax(axis=-1)]
+    found = [new for old, new in zip(path, path[1:]) if new not in (old, network["blank"])]
+    print(file, "".join(network["alphabet"][number - 1] for number in found))
+"""
+
 
 def write_readme(folder: Path, card: ModelCard) -> None:
     """Write README.md about the model in `folder`."""
-    parts = [_head(card, folder), _files(folder), _use(card, folder), _network(card)]
+    parts = [_head(card, folder), _files(folder), _use(card, folder), _network(card, folder)]
     if told := [f"- {name}: {line}" for name, line in card.programs.items() if line]:
-        parts.append("## Checked\n\n" + "\n".join(told) + "\n")
+        told.append("\nIn figures: `checks` in model.json.\n")
+        parts.append("## Checked\n\n" + "\n".join(told))
     write_text_atomically(folder / README, "\n".join(filter(None, parts)))
 
 
@@ -75,7 +101,7 @@ def _packages(node: Any) -> Iterator[str]:
             yield from _packages(item)
 
 
-def _network(card: ModelCard) -> str:
+def _network(card: ModelCard, folder: Path) -> str:
     """Return how its programs are called where there is no runner."""
     if not card.network:
         return ""
@@ -86,8 +112,17 @@ def _network(card: ModelCard) -> str:
             "What its programs take and give (also in model.json):\n",
             *rows,
             "",
+            *_code(card, folder),
         ]
     )
+
+
+def _code(card: ModelCard, folder: Path) -> list[str]:
+    """Return how pictures are read with the ONNX model of a CTC task."""
+    if not {"alphabet", "width"} <= card.network.keys() or not (folder / ONNX).is_file():
+        return []
+    needs = "In this folder, with numpy, onnxruntime and Pillow alone:\n"
+    return [needs, f"```python\n{_CTC}```", ""]
 
 
 def _plain(value: Any) -> str:
@@ -106,11 +141,12 @@ def _use(card: ModelCard, folder: Path) -> str:
             "## Use\n\n```python\nfrom runner.build.trained.model import trained_model\n\n"
             'model = trained_model("FOLDER")  # a torch.nn.Module in eval mode\n```\n'
         )
-    onnx = (folder / "model.onnx").is_file()
+    onnx = (folder / ONNX).is_file()
     more = "python -m runner predict FOLDER PICTURES --engine onnx\n" if onnx else ""
     return (
         "## Use\n\n```bash\npython -m runner predict FOLDER PICTURES\n"
         f"{more}```\n\n```python\nfrom runner import load_reader\n\n"
         'readings = load_reader("FOLDER").read(["PICTURES"])  # file, text, confidence of each\n'
-        "```\n\nAnother training begins with its weights by `init_weights_from=FOLDER`.\n"
+        f"```\n\nConfidence: {calibration_of(RunDirectory(folder), card.step)}.\n\n"
+        "Another training begins with its weights by `init_weights_from=FOLDER`.\n"
     )

@@ -45,14 +45,17 @@ def carry_over(old: RunDirectory, new: RunDirectory, card: ModelCard) -> ModelCa
     there = _card_of(old)
     if there is None or there.weights != card.weights:
         return card
-    programs = dict(card.programs)
+    programs, checks = dict(card.programs), dict(card.checks)
     for name in PROGRAMS:
         if (old.path / name).is_file() and not (new.path / name).exists():
             programs[name] = there.programs.get(name, "")
+            if name in there.checks:
+                checks[name] = there.checks[name]
             for file in (name, name + _LARGE):
                 if (old.path / file).is_file():
                     _link(old.path / file, new.path / file)
-    return replace(card, programs=programs, network=card.network or there.network)
+    network = card.network or there.network
+    return replace(card, programs=programs, checks=checks, network=network)
 
 
 def carry_evaluations(old: RunDirectory, new: RunDirectory) -> None:

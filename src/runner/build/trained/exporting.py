@@ -14,7 +14,7 @@ from runner.build.trained.export_readme import write_readme
 from runner.build.trained.export_target import carry_evaluations, carry_over, check_target
 from runner.build.trained.model_card import model_card
 from runner.build.trained.network import describe_network, reads_pictures
-from runner.build.trained.result import extras, trained_step
+from runner.build.trained.result import extras, step_to_use
 from runner.build.trained.used_run import config_to_use, run_to_use
 from runner.build.trained.weights import load_trained_weights, read_trained_weights
 from runner.checkpoint.weights import save_weights, weight_files
@@ -27,6 +27,7 @@ from runner.files import sha256_of
 from runner.inference import onnx_model, traced
 from runner.inference.call import StandIn, watch
 from runner.inference.export_check import Checked, Original, check_exported
+from runner.inference.progress import Tell, tell_nobody
 from runner.inference.traced import Traced, trace
 from runner.run.directory import RunDirectory
 from runner.run.model_card import ModelCard, is_exported, read_model_card, write_model_card
@@ -59,6 +60,7 @@ def export_model(
     programs: tuple[str, ...] = (),
     force: bool = False,
     trust: Trust = NOBODY_ELSE,
+    tell: Tell = tell_nobody,
 ) -> Exported:
     """Export the run in `path`, or a model exported before, to `to` (None: its folder "export").
 
@@ -66,19 +68,20 @@ def export_model(
     not at all; with those of `programs` (TORCH_EXPORT, ONNX) that can be made, each compared with
     the original. The same model in `to` is written anew: its evaluations and its programs stay. For
     another model, or other files in its folder, it takes `force`; what is no model is never
-    replaced. Raises RunnerError, and then nothing is written.
+    replaced. `tell` is told how far it is. Raises RunnerError, and then nothing is written.
     """
     source = run_to_use(path)
-    chosen = trained_step(source, step)
+    chosen = step_to_use(source, step)
     target = RunDirectory((to or source.export).resolve())
     try:
         bring_back(target.path)
         check_target(target.path, source, _card(source, chosen), force=force)
         with new_folder(target.path.parent) as folder:
+            tell("copying the weights")
             partial = RunDirectory(folder)
             exported = Exported(folder=target.path, card=_write_model(source, chosen, partial))
             if programs:
-                _write_programs(source, chosen, programs, folder, exported, trust)
+                _write_programs(source, chosen, programs, folder, exported, trust, tell)
             _finish(partial, target, exported)
             put_in_place(folder, target.path)
             carry_evaluations(partial, target)  # of an evaluation that was made meanwhile
@@ -107,7 +110,9 @@ def _write_model(source: RunDirectory, step: int, target: RunDirectory) -> Model
     tied = save_weights(read_trained_weights(source, step), target.path)
     files = weight_files(target.path)
     checksums = {file.name: sha256_of(file) for file in files}
-    card = replace(_card(source, step), weights=checksums, tied=tied, programs={}, network={})
+    card = replace(
+        _card(source, step), weights=checksums, tied=tied, programs={}, checks={}, network={}
+    )
     shutil.copyfile(source.config, target.config)
     for extra in extras(source):
         if extra.is_dir():
@@ -125,8 +130,10 @@ def _write_programs(
     folder: Path,
     exported: Exported,
     trust: Trust,
+    tell: Tell,
 ) -> None:
     """Make each program; one that cannot be made is a problem, and harms nothing else."""
+    tell("tracing the network")
     try:
         config = config_to_use(source, trust=trust)
         original, examples = _original(source, config, step)
@@ -140,6 +147,7 @@ def _write_programs(
         exported.problems.extend(f"no {name}: {error}" for name in programs)
         return
     for name in programs:
+        tell(f"making and trying {name}")
         try:
             checked = _checked(original, program, folder / name)
         except RunnerError as error:
@@ -149,7 +157,8 @@ def _write_programs(
         told = _described(checked, program, examples, config)
         exported.told.append(f"{name}: {told}")
         made = {**exported.card.programs, name: told}
-        exported.card = replace(exported.card, programs=made, network=network)
+        checks = {**exported.card.checks, name: _figures(checked)}
+        exported.card = replace(exported.card, programs=made, checks=checks, network=network)
 
 
 def _original(source: RunDirectory, config: RunConfig, step: int) -> tuple[Original, Examples]:
@@ -168,10 +177,23 @@ def _checked(original: Original, program: Traced, path: Path) -> Checked:
     return check_exported(original, exported, any_batch=program.takes_any_batch)
 
 
+def _figures(checked: Checked) -> dict[str, float]:
+    return {
+        "samples": checked.num_samples,
+        "largest_difference": checked.difference,
+        "otherwise_in_own_precision": checked.num_own,
+    }
+
+
 def _described(checked: Checked, program: Traced, examples: Examples, config: RunConfig) -> str:
     own = config.precision.autocast
     count = "batches of any size" if program.takes_any_batch else "batches as large as those alone"
-    others = "" if own is None else f"; in {own}, as it trained, {checked.num_own} read otherwise"
+    others = ""
+    if own is not None:
+        others = (
+            f" (the original itself, in {own} as it was trained, predicts {checked.num_own} of "
+            "them otherwise)"
+        )
     return (
         f"same predictions as the original for {checked.num_samples} samples {examples.source}, "
         f"outputs within {checked.difference:.1g}, in float32{others}; it takes {count}"

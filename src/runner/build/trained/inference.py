@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from runner.build.trained.result import trained_step
+from runner.build.trained.result import step_to_use, trained_step
 from runner.build.trained.used_run import config_to_use, run_to_use
 from runner.build.trained.weights import load_trained_weights
 from runner.config.instantiate import instantiate
@@ -28,6 +28,7 @@ from runner.inference.pictures import Given, sources_of
 from runner.inference.predict import predict_pictures
 from runner.metrics.calibration import UNCALIBRATED, Calibration, Uncalibrated
 from runner.run.directory import RunDirectory
+from runner.run.model_card import is_exported
 from runner.runtime.device import prepare_hardware
 from runner.runtime.precision import Precision
 from runner.tasks.task import Task
@@ -46,6 +47,10 @@ class Reader:
     precision: Precision
     calibration: Calibration | Uncalibrated = UNCALIBRATED
 
+    def __repr__(self) -> str:
+        name = type(self.model).__name__
+        return f"Reader({name} on {self.device}, confidence: {self.calibration})"
+
     def read(
         self, pictures: Given | Iterable[Given], *, batch_size: int = 64
     ) -> Iterator[dict[str, str | float]]:
@@ -53,6 +58,8 @@ class Reader:
 
         They are files, folders, PIL pictures or arrays (height, width) or (height, width, 3) of
         uint8, in any mixture, also from a generator. One that is no file is named by its number.
+        What holds no picture is logged and left out; DataError for a path that leads nowhere, and
+        for what is neither of these.
         """
         readings = predict_pictures(
             self.model,
@@ -86,7 +93,7 @@ def load_reader(
     directory = run_to_use(Path(path))
     config = config_to_use(directory, trust=Trust.of(trust))
     place = _place(engine, device, config.hardware.threads)
-    chosen = trained_step(directory, step)
+    chosen = step_to_use(directory, step)
     if engine == "onnx":
         directory = _with_onnx(directory, chosen)
     preprocessor = _preprocessor(config, directory.path)
@@ -120,8 +127,13 @@ def _place(engine: str, device: str, threads: int | None) -> torch.device:
 def _with_onnx(directory: RunDirectory, step: int) -> RunDirectory:
     """Return the model that was exported from a run as ONNX; RunError for one of another step."""
     exported = RunDirectory(directory.export)
-    if (directory.path / ONNX).is_file() or not (exported.path / ONNX).is_file():
+    if is_exported(directory) or (directory.path / ONNX).is_file():
         return directory
+    if not (exported.path / ONNX).is_file():
+        raise RunError(
+            f"there is no {exported.path / ONNX}: python -m runner export {directory.path} --onnx "
+            "writes it"
+        )
     if (own := trained_step(exported)) != step:
         raise RunError(
             f"{exported.path / ONNX} is the model of step {own}, and step {step} is asked for: "
@@ -133,11 +145,15 @@ def _with_onnx(directory: RunDirectory, step: int) -> RunDirectory:
 def calibration_of(directory: RunDirectory, step: int) -> Calibration | Uncalibrated:
     """Return what the evaluation of `step` has taught about the confidence of its weights."""
     if not directory.calibration.is_file():
-        return UNCALIBRATED
+        return Uncalibrated(
+            "the run has fitted no map (its evaluations do, with callbacks.calibration)"
+        )
     try:
         steps = json.loads(directory.calibration.read_text(encoding="utf-8"))
         fitted = steps.get(str(step))
-        return UNCALIBRATED if fitted is None else Calibration(**fitted)
+        if fitted is None:
+            return Uncalibrated(f"the run has fitted no map at step {step} (its evaluations do)")
+        return Calibration(**fitted)
     except (ValueError, TypeError, AttributeError) as error:
         raise RunError(
             f"{directory.calibration} cannot be read ({error}): delete it to have the model's own "

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
+from runner.build.trained.result import step_to_use
 from runner.build.trained.used_run import config_to_use, run_to_use
 from runner.build.trained.weights import load_trained_weights
 from runner.config.instantiate import instantiate
@@ -23,4 +24,4 @@ def trained_model(
     directory = run_to_use(Path(run))
     config = config_to_use(directory, trust=Trust.of(trust))
     model = instantiate(config.model, "model")
-    return load_trained_weights(model, directory, step)
+    return load_trained_weights(model, directory, step_to_use(directory, step))

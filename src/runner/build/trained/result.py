@@ -1,5 +1,6 @@
 """Find what was trained: which checkpoint of a run is its result. Needs no torch."""
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from runner.run.directory import RunDirectory
 from runner.run.latest import best_of, latest_status
 from runner.run.model_card import is_exported, read_model_card, write_model_card
 from runner.run.status import read_raw_status
+
+_log = logging.getLogger(__name__)
 
 
 def final_model(directory: RunDirectory) -> list[Path]:
@@ -75,6 +78,14 @@ def trained_step(directory: RunDirectory, step: int | None = None) -> int:
             verified_manifest(step_path(directory.checkpoints, candidate))
             return candidate
     raise CheckpointError(f"all checkpoints of {directory.path} are damaged (steps {steps})")
+
+
+def step_to_use(directory: RunDirectory, step: int | None = None) -> int:
+    """Return what `trained_step` does; of weights that no training has touched it warns."""
+    chosen = trained_step(directory, step)
+    if chosen == 0:
+        _log.warning("%s: the weights are of step 0, before any training", directory.path)
+    return chosen
 
 
 def _exported_step(directory: RunDirectory, step: int | None) -> int:

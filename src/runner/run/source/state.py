@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 def code_state(folder: Path) -> CodeState:
     """Return commit and uncommitted diff of the repository around `folder`; None without one.
 
-    Secrets that the environment holds are stars in the diff.
+    Secrets are stars in the diff.
     """
     return _state(look_at_repository(folder))
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from runner.config.secrets import secrets_in
 from runner.files import sha256_of
+from runner.run.source.literals import without_literals
 
 _SOURCES = (".py", ".pyi", ".pyx", ".pxd", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".sh")
 _CONFIGS = (".yaml", ".yml")  # of an experiment where they lie below one of these folders
@@ -29,28 +29,6 @@ _LARGEST_SUM = 1 << 20  # ... and of all of them
 _MOST_KEPT = 200
 _LARGEST_HASHED = 64 << 20  # bytes of all files that are named with their hash
 _MOST_NAMED = 100
-
-_OF_CREDENTIALS = re.compile(  # names of settings; whether code holds a secret, its text tells
-    r"(^|/)\.(env|netrc|pgpass)\b[^/]*$|(^|/)[^/]*(credential|secret|password|passwd)[^/]*\.ya?ml$",
-    re.IGNORECASE,
-)
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY")
-_TOKEN = re.compile(  # as well-known services shape theirs
-    r"\b(AKIA[0-9A-Z]{16}|gh[pousr]_\w{36}|github_pat_\w{22,}|glpat-[\w-]{20}|hf_[A-Za-z0-9]{30,}|"
-    r"sk-[\w-]{32,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{35})"
-)
-# Everything is bounded: a megabyte of one character must not take a minute.
-_QUOTED = re.compile(
-    r"""(?<!\w)(\w{1,60})(?!\w)["']?\]?[ \t]{0,8}"""
-    r"""(?::[ \t]{0,8}[\w\[\]|.][\w\[\] |.]{0,60})?[=:][ \t]{0,8}[rbu]?(["'])([^"'\n]{1,400})\2"""
-)
-_BARE = re.compile(
-    r"""^[^\w\n]{0,40}(?:export[ \t]{1,8})?"""
-    r"""(\w{1,60})[ \t]{0,8}[:=][ \t]{0,8}["']?([^\s"'#]{1,400})""",
-    re.MULTILINE,
-)
-_OF_SERVICES = re.compile(r"[A-Z0-9_]*_(TOKEN|PAT|PASS|KEY)")  # names by convention, ...
-_RANDOM = re.compile(r"(?=.*\d)[\w+/=.-]{16,}")  # ... where the value looks like one
 
 _log = logging.getLogger(__name__)
 
@@ -127,8 +105,6 @@ def _listed(names: Sequence[str]) -> str:
 
 def _seems_secret(root: Path, name: str) -> bool:
     """Return whether a file of code or settings holds a secret, by its name or its text."""
-    if _OF_CREDENTIALS.search(name):
-        return True
     path = root / name
     if path.is_symlink():
         return False  # git keeps where it leads
@@ -136,22 +112,7 @@ def _seems_secret(root: Path, name: str) -> bool:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return True
-    if _PRIVATE_KEY.search(text) or _TOKEN.search(text):
-        return True
-    found = [(key, value) for key, _, value in _QUOTED.findall(text)]
-    if not name.endswith((".py", ".pyi", ".pyx")):  # there a secret needs quotes
-        found += _BARE.findall(text)
-    given = [{_key(*pair): pair[1]} for pair in found if _is_literal(pair[1])]
-    return bool(secrets_in({"given": given}))
-
-
-def _key(key: str, value: str) -> str:
-    return "token" if _OF_SERVICES.fullmatch(key) and _RANDOM.fullmatch(value) else key
-
-
-def _is_literal(value: str) -> bool:
-    """Return whether a value may be a secret itself: not what names one, nor an address or text."""
-    return not any(mark in value for mark in ("$", "://", " ", "<", "{", "(", "..."))
+    return without_literals(name, text) != text
 
 
 def _of_no_run(root: Path, names: Iterable[str], outputs: Iterable[Path]) -> Iterable[str]:
