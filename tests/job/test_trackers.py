@@ -23,7 +23,7 @@ class Noted:
     def start(self, run: TrackedRun) -> None:
         self.heard.append(run.tracker)
 
-    def finish(self, state: str, model_files: Sequence[Path] = ()) -> None:  # noqa: ARG002
+    def finish(self, state: str, model_files: Sequence[Path] = ()) -> None:
         self.heard.append(state)
 
 

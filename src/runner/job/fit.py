@@ -38,8 +38,8 @@ from runner.runtime.seeds import mix, seed_everything
 from runner.runtime.signals import StopRequests, step_to_stop_after
 from runner.runtime.watchdog import Watchdog, patience_seconds
 from runner.sweeps.directory import sweep_around
-from runner.trackers.tags import run_tags
 from runner.trackers.guarded import finish_trackers, start_trackers
+from runner.trackers.tags import run_tags
 from runner.trackers.tracker import TrackedRun, Tracker
 from runner.training.loop import TrainingLoop
 from runner.training.parts import Parts
