@@ -3,6 +3,8 @@ import os
 import pytest
 
 from runner.run.directory import RunDirectory
+from runner.run.status import Status, write_status
+from runner.trackers.delivery.messages import Ending
 from runner.trackers.mlflow.delivery import Delivery
 from runner.trackers.mlflow.order import Order
 from tests.trackers.mlflow.fake_store import FakeStore as Store
@@ -82,3 +84,17 @@ def test_a_journal_that_lost_its_end_leaves_no_value_out_and_none_twice(tmp_path
     Delivery(order_of(run), lambda: store).deliver_rows()
     steps = [step for name, step, _ in store.values["run_0"] if name == "train/value_0"]
     assert sorted(steps) == list(range(12))
+
+
+def test_a_late_delivery_tells_how_the_run_stands_now(tmp_path):
+    """It was asked for when the run was preempted, and waited for a job that has completed it."""
+    store, run = Store(), tracked_run(tmp_path / "run")
+    write_rows(run, 0, 3)
+    delivery = Delivery(order_of(run), lambda: store)
+    asked = Ending(state="preempted", seconds=1.0, is_late=True)
+    write_status(run.directory.status, Status(state="completed", jobs=2))
+    delivery.deliver_all(asked)
+    assert store.states == {"run_0": "FINISHED"}
+    write_status(run.directory.status, Status(state="preempted", jobs=2))
+    delivery.deliver_all(asked)
+    assert store.states == {"run_0": "KILLED"}

@@ -6,18 +6,20 @@ Nothing here can hurt training: it only reads the run directory, but for its own
 import logging
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row
-from runner.run.status import read_raw_status
+from runner.run.status import read_raw_status, read_status
 from runner.trackers.delivery.messages import Ending
 from runner.trackers.journal_tail import begins_a_line, has_more, read_rows
 from runner.trackers.mlflow.artifacts import Artifacts
 from runner.trackers.mlflow.best import log_best
 from runner.trackers.mlflow.datasets import log_datasets
 from runner.trackers.mlflow.evaluations import deliver_evaluations
+from runner.trackers.mlflow.handover import stamp_of
 from runner.trackers.mlflow.home import claim, is_at_home, is_taken, original_of, settle
 from runner.trackers.mlflow.mark import Mark, MarkFile
 from runner.trackers.mlflow.order import Order
@@ -92,6 +94,8 @@ class Delivery:
 
         How it ended is told first: that must not wait for weights which take long, or fail.
         """
+        if ending.is_late:
+            ending = self._as_it_stands(ending)
         self.deliver_rows()
         if ending.state == STILL_RUNNING:
             return
@@ -214,6 +218,15 @@ class Delivery:
             )
             mark.offset = mark.rows = 0
             self._save_mark()
+
+    def _as_it_stands(self, ending: Ending) -> Ending:
+        """Return the ending by the status of now: a job may have held the lock, and ended since."""
+        status = read_status(self._directory)
+        state = ending.state if status is None else status.state
+        if state == ending.state:
+            return ending
+        ended_ms = int(stamp_of(self._directory.status) / 1e6)
+        return replace(ending, state=state, ended_ms=ended_ms, model_files=[])
 
     def _look_ahead(self, store: MLflowStore, run_id: str) -> None:
         """Ask what MLflow has of the steps behind the mark.

@@ -57,7 +57,9 @@ def sync_run(order: Order, state: str, model_files: list[str], *, seconds: float
     run = LateRun(directory=directory, handover=Handover(order=order), state=state)
     address = without_credentials(order.uri)
     ended_ms = int(stamp_of(directory.status) / 1e6)
-    ending = Ending(state=state, seconds=seconds, model_files=model_files, ended_ms=ended_ms)
+    ending = Ending(
+        state=state, seconds=seconds, model_files=model_files, ended_ms=ended_ms, is_late=True
+    )
 
     def deliver() -> str:
         faults: list[str] = []
