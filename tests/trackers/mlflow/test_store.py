@@ -1,6 +1,7 @@
 """A real store, of which a request is done though its answer never comes."""
 
 import math
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -61,3 +62,12 @@ def test_a_run_created_twice_by_a_slow_server_is_there_once_with_all_values(tmp_
     found = compare(run.directory, uri, ask)
     assert found.is_exact
     assert found.values == 12
+
+
+def test_an_experiment_opens_in_the_pages_for_training(tmp_path, empty_store):
+    database = shutil.copy(empty_store, tmp_path / "mlflow.db")
+    id = MLflowStore(f"sqlite:///{database}").open_experiment("plates", artifact_location=None)
+    with closing(sqlite3.connect(database)) as connection:
+        question = f"SELECT key, value FROM experiment_tags WHERE experiment_id = {id}"
+        tags = dict(connection.execute(question).fetchall())
+    assert tags["mlflow.experimentKind"] == "custom_model_development"

@@ -25,6 +25,7 @@ from runner.trackers.mlflow.metric_names import metric_name
 from runner.trackers.mlflow.uri import with_driver
 
 KEY_TAG = "runner.key"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's pages for training
 HOLDER_TAG = "runner.holder"  # see home.py
 
 
@@ -165,7 +166,9 @@ class MLflowStore:
         if found is not None:
             return found.experiment_id
         try:
-            return self._client.create_experiment(name, artifact_location=artifact_location)
+            return self._client.create_experiment(
+                name, artifact_location=artifact_location, tags=_KIND
+            )
         except MlflowException:
             found = self._client.get_experiment_by_name(name)  # another run was faster
             if found is None:
