@@ -8,6 +8,7 @@ import pytest
 
 from runner.run.directory import RunDirectory
 from runner.trackers.delivery.messages import Ending
+from runner.trackers.mlflow import late
 from runner.trackers.mlflow.delivery import Delivery
 from runner.trackers.mlflow.home import original_of
 from runner.trackers.mlflow.mark import MarkFile
@@ -147,3 +148,24 @@ def test_what_stands_in_the_place_of_the_original_is_no_original(
     assert original_of(mark_of(moved), RunDirectory(moved), "http://server") is None
     go_on(moved, store, to=6)
     assert dict(store.values) == {"run_0": values_of(6), "run_1": values_of(2)}
+
+
+def test_sync_tells_of_a_copy(
+    tmp_path: Path, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Child:
+        def __init__(self, *_: object) -> None: ...
+
+        def finish(self, ending: Ending) -> bool:
+            Delivery(order_of(run), lambda: store).deliver_all(ending)
+            return True
+
+    monkeypatch.setattr(late, "DeliveryChild", Child)
+    original = tmp_path / "run"
+    go_on(original, store, to=4)
+    run = tracked_run(shutil.copytree(original, tmp_path / "copy"))
+    write_rows(run, 4, 6)
+    synced = late.sync_run(order_of(run), "preempted", [], seconds=1.0)
+    assert synced.note.endswith(f"it is a copy of {original}, and has an MLflow run of its own")
+    assert store.values["run_1"] == values_of(6)
+    assert late.sync_run(order_of(run), "preempted", [], seconds=1.0).note == ""
