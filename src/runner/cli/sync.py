@@ -41,11 +41,11 @@ def sync(paths: Sequence[Path], *, to: str | None = None, trust: Trust = NOBODY_
         try:
             _refuse_stranger(place, trust)
             for synced in _sync(place, feeding):
-                line = f"{place}: {_line(synced)}"
-                if synced.problem:
-                    problems.append(line if len(places) == 1 else synced.problem)
                 if not synced.problem or len(places) > 1:  # of one place the error tells it
-                    print(line, flush=True)
+                    print(f"{place}: {synced.place}: {_said(synced)}", flush=True)
+                if synced.problem:
+                    is_alone = len(places) == 1
+                    problems.append(f"{place}: {_said(synced)}" if is_alone else synced.problem)
         except StrangerError as error:
             strangers.append(error)
         except Exception as error:  # whatever one run holds, it hides no other
@@ -107,7 +107,7 @@ def _sync(place: Path, feeding: Feeding) -> Iterator[Synced]:
             yield replace(synced, place=f"run {directory.path.name}: {synced.place}")
 
 
-def _line(synced: Synced) -> str:
+def _said(synced: Synced) -> str:
     if synced.problem:
         said = f"{synced.new} rows delivered, not all: {synced.problem}"
     elif synced.note:
@@ -118,4 +118,4 @@ def _line(synced: Synced) -> str:
         said = f"files and state delivered, {synced.there} rows were there"
     else:
         said = f"nothing new, {synced.there} rows are there"
-    return f"{synced.place}: {said}"
+    return said
