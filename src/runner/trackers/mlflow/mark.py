@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from runner.files import write_json_atomically
 from runner.trackers.marks import damaged, read_mark
@@ -84,7 +85,7 @@ class MarkFile:
 
 def _is_mark(known: object) -> bool:
     """Tell whether it has fields of `Mark` alone, each of its kind."""
-    kinds = {item.name: dict if item.name == "artifacts" else item.type for item in fields(Mark)}
+    kinds: dict[str, Any] = {item.name: item.type for item in fields(Mark)} | {"artifacts": dict}
     return isinstance(known, dict) and all(
         name in kinds and isinstance(value, kinds[name]) for name, value in known.items()
     )
