@@ -230,6 +230,24 @@ def test_a_run_that_is_named_twice_is_taken_once(folder: Path) -> None:
         ]
 
 
+def test_a_run_that_is_named_beside_its_folder_is_told(folder: Path) -> None:
+    assert compared(folder, ".", "one")["notes"] == [
+        "one lies in ., which was named too, and is taken once."
+    ]
+    sweep_of(folder / "deep" / "sweep", ["0.1"], [0.0])
+    assert compared(folder, "deep", "deep/sweep", "deep/sweep/1")["notes"] == [
+        "deep/sweep lies in deep, which was named too, and is taken once.",
+        "deep/sweep/1 is a run of deep/sweep, which was named too, and is taken once.",
+    ]
+
+
+def test_one_run_is_too_few_to_compare(folder: Path) -> None:
+    shown = call("compare", "one", cwd=folder)
+    assert shown.returncode == 1 and "a sweep of two; found only one" in shown.stderr
+    (folder / "empty").mkdir()
+    assert "found none in empty" in call("compare", "empty", cwd=folder).stderr
+
+
 def test_figures_of_different_tasks_are_not_ranked(folder: Path) -> None:
     other = config_of(task={"_target_": "other.Task"})
     make_run(folder / "two", status=done(0.2), config=other, evaluations={100: {"loss": 0.2}})
@@ -249,3 +267,58 @@ def test_the_curves_of_the_page_are_charts(folder: Path) -> None:
     page = (folder / "page.html").read_text()
     assert page.count('<figure class="chart">') == 2 and "data:image/png" not in page
     assert '"name":"A","points":[[10,0.5],[20,0.25],[30,0.3]]' in page
+
+
+def test_runs_of_different_lengths_are_no_side(tmp_path: Path) -> None:
+    for name, lr, steps in (("a", 1, 10), ("b", 1, 60), ("c", 2, 10), ("d", 2, 60)):
+        config = config_of(lr=lr, max_steps=steps)
+        make_run(tmp_path / name, config=config, evaluations={steps: {"loss": 1 / steps}})
+    found = compared(tmp_path, "a", "b", "c", "d")
+    assert [len(side["runs"]) for side in found["sides"]] == [1, 1, 1, 1]
+    assert found["layout"]["trainer.max_steps"]["B"] == "60" and found["differences"] == []
+
+
+def test_runs_of_one_side_that_stopped_at_other_steps_are_told(tmp_path: Path) -> None:
+    for name, lr, seed, step in (("a", 1, 1, 40), ("b", 1, 2, 90), ("c", 2, 1, 90)):
+        config, status = config_of(lr=lr, seed=seed), done(0.5, step=step)
+        make_run(tmp_path / name, config=config, status=status, evaluations={step: {"loss": 0.5}})
+    assert "40 to 90" in call("compare", "a", "b", "c", cwd=tmp_path).stdout
+
+
+def test_a_seed_that_was_run_twice_counts_once(tmp_path: Path) -> None:
+    for number, (lr, seed) in enumerate((lr, seed) for lr in (1, 2) for seed in (1, 2, 3)):
+        for again in "ab":
+            values = {"loss": 0.5 + lr * 0.1 + seed * 0.01 + number % 4 * 0.001}
+            config = config_of(lr=lr, seed=seed)
+            make_run(tmp_path / f"{number}{again}", config=config, evaluations={100: values})
+    both = compared(tmp_path, ".")
+    once = compared(tmp_path, *(f"{number}a" for number in range(6)))
+    assert [len(side["runs"]) for side in both["sides"]] == [6, 6]
+    assert both["differences"] == once["differences"]
+    assert both["metrics"]["evaluation.loss"] == once["metrics"]["evaluation.loss"]
+    assert "runs of one seed count once" in call("compare", ".", cwd=tmp_path).stdout
+
+
+def test_over_seeds_only_what_lies_apart_is_marked(tmp_path: Path) -> None:
+    sweep_of(tmp_path / "apart", ["0.1", "0.2"], [0.0, 0.2])
+    sweep_of(tmp_path / "near", ["0.1", "0.2"], [0.0, 0.001])
+    for name, is_marked in (("apart", True), ("near", False)):
+        lines = call("compare", name, cwd=tmp_path).stdout.splitlines()
+        (line,) = (line for line in lines if line.strip().startswith("evaluation.loss (lower)"))
+        assert ("*" in line) is is_marked
+
+
+def test_one_run_beside_several_seeds_is_not_called_better(tmp_path: Path) -> None:
+    for name, lr, seed, loss in (("a", 1, 1, 0.5), ("b", 1, 2, 0.51), ("c", 2, 1, 0.1)):
+        config = config_of(lr=lr, seed=seed)
+        make_run(tmp_path / name, config=config, evaluations={100: {"loss": loss}})
+    shown = call("compare", "a", "b", "c", cwd=tmp_path).stdout
+    assert "(n=2)" in shown and " *" not in shown.replace("is marked *", "")
+
+
+def test_a_section_that_one_run_lacks_is_one_row(tmp_path: Path) -> None:
+    trackers = {"mlflow": {"_target_": "x.MLflow", "uri": "sqlite:///x", "tags": {"a": "b"}}}
+    make_run(tmp_path / "one", config=config_of(trackers=trackers))
+    make_run(tmp_path / "two", config=config_of(trackers={}))
+    layout = compared(tmp_path, "one", "two")["layout"]
+    assert layout == {"trackers.mlflow": {"A": "x.MLflow", "B": "(absent)"}}

@@ -89,6 +89,7 @@ def test_a_report_is_made_anew_and_old_pictures_go(tmp_path: Path) -> None:
     made = call("report", "sweep", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert not (sweep.report / "curves.png").exists()
+    assert made.stdout.startswith("no run of 4 is completed with a score yet\n")
     assert "No run is completed" in (sweep.report / "report.md").read_text()
 
 

@@ -13,7 +13,7 @@ from runner.errors import RunError
 from runner.facade.run import Run
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row, read_journal
-from runner.run.provenance import read_provenance, write_provenance
+from runner.run.provenance import read_provenance, signed_text, write_provenance
 from runner.run.signature import sign
 from tests.commands.command import BARE, call, only_run, run
 from tests.sweeps.codebase.repositories import git, make_repository, write
@@ -63,6 +63,8 @@ def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     told = read_provenance(path / "run.json")
     edit(told)
     write_provenance(path / "run.json", told)
+    directory = RunDirectory(path)
+    sign(directory, directory.config.read_text(), facts=[signed_text(told)])
 
 
 @pytest.fixture
@@ -178,7 +180,8 @@ def test_checking_alone_leaves_nothing(
 ) -> None:
     before = sorted(path.iterdir())
     assert module.reproduce(path, module.Wishes(check_only=True)) == 0
-    assert "can be brought back" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "lines of changes; it can be brought back" in told and "runner_reproduce_" not in told
     assert sorted(path.iterdir()) == before and not trains
     change(path, lambda told: told["versions"].update(python="3.0"))
     assert module.reproduce(path, module.Wishes(check_only=True)) == 1
@@ -195,6 +198,26 @@ def test_a_longer_run_is_made_again_with_the_config_it_began_with(
     assert Run(trains[0].path).config["trainer"]["max_steps"] == 6
 
 
+def test_a_file_that_somebody_else_has_changed_is_asked_about(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = read_provenance(path / "run.json")
+    for change_of in (
+        {"environment": {**told["environment"], "OMP_TOOL_LIBRARIES": "/evil.so"}},
+        {"code": {**told["code"], "diff": None}},
+        {"jobs": [{**told["jobs"][0], "config_before": {"model._target_": "evil.Net"}}]},
+    ):
+        write_provenance(path / "run.json", {**told, **change_of})
+        with pytest.raises(RunError, match=r"in run\.json, which you have not signed.*trust=true"):
+            module.reproduce(path, module.Wishes(check_only=True))
+    write_provenance(path / "run.json", {**told, "more": "of a later step"})
+    assert module.reproduce(path, module.Wishes(check_only=True)) == 0
+    write_provenance(path / "run.json", {**told, "environment": {}})
+    RunDirectory(path).signature.unlink()
+    sign(RunDirectory(path), RunDirectory(path).config.read_text())  # as early versions did
+    module.reproduce(path, module.Wishes(check_only=True))
+
+
 def test_what_cannot_be_made_again_says_why(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +227,9 @@ def test_what_cannot_be_made_again_says_why(
         return str(caught.value)
 
     assert "not empty" in refused(to=path)
+    (tmp_path / "stopped/run").mkdir(parents=True)
+    (tmp_path / "stopped/run/config.yaml").touch()
+    assert f"delete {tmp_path / 'stopped'}, or give another" in refused(to=tmp_path / "stopped")
     monkeypatch.chdir(tmp_path)
     change(path, lambda told: told["source"].update(repository="/nowhere", remote="https://a/b"))
     assert "--repository PATH; it was cloned from https://a/b" in refused()
@@ -226,9 +252,7 @@ def test_a_run_of_an_early_version_is_made_again_as_far_as_it_knows(
         told["code"]["diff"] = told["code"]["diff"].strip()
 
     change(path, forget)
-    told = read_provenance(path / "run.json")
-    del told["machine"]["processors"]
-    write_provenance(path / "run.json", told)
+    change(path, lambda told: told["machine"].pop("processors"))
     wishes = module.Wishes(check_only=True, repository=repository)
     assert module.reproduce(path, wishes) == 0
     with pytest.raises(RunError, match="is not in a repository at"):

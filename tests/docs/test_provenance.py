@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli import reproduce, rerun
+from runner.cli import reproduce
+from runner.cli.reproducing import rerun
 from runner.cli.reproducing.retraining import train_again
 from runner.facade.run import Run
 from runner.run.provenance import FACTS, facts_of_process

@@ -33,3 +33,12 @@ def test_a_run_of_a_sweep_or_a_pruned_one_names_no_command(
     assert said == "done evaluation.loss=0.4236 (best, step 200)  sweep/3"
     pruned = last_words(Result(**SCORED, is_pruned=True), RunDirectory(tmp_path / "one"), CONFIG)
     assert pruned == "pruned evaluation.loss=0.4236 (best, step 200)  one"
+
+
+def test_a_run_that_is_not_below_has_a_path_that_is_right_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "code").mkdir()
+    monkeypatch.chdir(tmp_path / "code")
+    said = last_words(Result(**SCORED), RunDirectory(tmp_path / "run"), CONFIG)
+    assert said.endswith(f"more of it: python -m runner report {tmp_path / 'run'}")

@@ -80,3 +80,12 @@ def test_the_picture_is_drawn(report: ReliabilityReport, tmp_path: Path):
     plot_reliability(report, tmp_path / "plots/reliability.png", title="a run")
     with Image.open(tmp_path / "plots/reliability.png") as picture:
         assert len(picture.convert("L").getcolors(1 << 20) or []) > 20
+
+
+def test_a_model_that_is_never_right_is_not_called_well_calibrated() -> None:
+    own = reliability_of([0.001, 0.002], [False, False])
+    report = replace(REPORT, own=own, calibrated=None)
+    (told, *_) = reliability_section(report, picture=None).blocks
+    assert isinstance(told, Paragraph) and "None of them is right" in told.text
+    (told, *_) = reliability_section(REPORT, picture=None).blocks
+    assert isinstance(told, Paragraph) and "is right" not in told.text

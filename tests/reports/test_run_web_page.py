@@ -1,10 +1,12 @@
 """The page of a run in a real browser: whole, quiet, and deaf to what a run has written."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from runner.cli.pages.run_report import report_run
+from runner.files import write_json_atomically
 from runner.run.directory import RunDirectory
 from runner.run.provenance import read_provenance, write_provenance
 from tests.browser import Browser
@@ -220,6 +222,67 @@ def test_it_prints_all_of_itself(browser: Browser, page: Path) -> None:
     assert not browser.find("nav").is_displayed()
     assert browser.find(".chart svg").is_displayed()
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+@pytest.fixture
+def wide_page(tmp_path: Path) -> Path:
+    """A page whose evaluations have long names, many figures and many overrides."""
+    run = full_run(tmp_path / "wide")
+    file = run.evaluations / "test" / "evaluation.json"
+    metrics = dict.fromkeys(("loss", "cer", "whole", "accuracy", "macro_f1"), 0.1234)
+    overrides = ["data=plates_mixed", "task.beam_width=40", "data.evaluation_batch_size=512"]
+    told = {"name": "test_limit_batches_1_beam_width_4", "values": metrics, "overrides": overrides}
+    write_json_atomically(file, {**json.loads(file.read_text()), **told})
+    return reported(run)
+
+
+def test_tables_are_whole_on_paper_and_the_config_too(browser: Browser, wide_page: Path) -> None:
+    browser.resize(718)  # A4 with the browser's own margins
+    browser.open(wide_page)
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    overflows = browser.run(
+        "return [...document.querySelectorAll('table')].map("
+        "  table => table.getBoundingClientRect().right - document.body.clientWidth)"
+    )
+    assert overflows and max(overflows) <= 0
+    assert browser.find("pre.config").is_displayed()
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    assert not browser.find("pre.config").is_displayed()
+
+
+@pytest.mark.parametrize("width", [420, 1280])
+def test_no_word_of_a_table_breaks_in_its_middle(
+    browser: Browser, wide_page: Path, width: int
+) -> None:
+    browser.resize(width)
+    browser.open(wide_page)
+    broken = browser.run(
+        """
+        const found = [];
+        for (const cell of document.querySelectorAll("td.left bdi"))
+          for (const node of cell.childNodes)
+            for (const { index, 0: word } of (node.textContent || "").matchAll(/[a-z]+/g)) {
+              const range = document.createRange();
+              range.setStart(node, index); range.setEnd(node, index + word.length);
+              if (range.getClientRects().length > 1) found.push(word);
+            }
+        return found;
+        """
+    )
+    assert broken == []
+
+
+def test_rows_are_not_tall_for_columns_that_are_out_of_sight(
+    browser: Browser, wide_page: Path
+) -> None:
+    heights = []
+    for width in (420, 1280):
+        browser.resize(width)
+        browser.open(wide_page)
+        heights.append(browser.find("#evaluations tbody tr").size["height"])
+    assert heights[0] <= heights[1]
 
 
 def test_a_run_with_nothing_in_it_has_a_page(browser: Browser, tmp_path: Path) -> None:

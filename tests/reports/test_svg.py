@@ -106,3 +106,19 @@ def test_charts_of_one_page_share_their_steps() -> None:
     svgs = [ElementTree.fromstring(draw(chart)) for chart in charts]
     assert [(svg.get("data-first"), svg.get("data-last")) for svg in svgs] == [("0", "80")] * 2
     assert sharing_steps([]) == []
+
+
+def test_what_a_mark_says_is_shown_as_text() -> None:
+    evil = "</text><script>x</script>&"
+    svg = drawn((0, 1.0), (10, 2.0), marks=[Mark(step=5, label=evil, kind="job")])
+    assert evil in [node.text for node in svg.iter("text")]
+
+
+def test_labels_of_marks_do_not_lie_over_each_other() -> None:
+    marks = [Mark(step=step, label=f"job {step}", kind="job") for step in (40, 41, 42, 80)]
+    best = Mark(step=81, label="best", kind="best")
+    svg = drawn((0, 1.0), (100, 2.0), marks=[*marks, best])
+    groups = [node for node in svg.iter("g") if "mark" in node.get("class", "").split()]
+    assert len(groups) == 5 and all(group.find("line") is not None for group in groups)
+    labels = [text.text for group in groups if (text := group.find("text")) is not None]
+    assert labels == ["job 40", "best"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.run.directory import RunDirectory
-from runner.run.signature import is_ours, sign, text_signature
+from runner.run.signature import are_facts_ours, is_ours, sign, text_signature
 
 
 @pytest.fixture
@@ -128,3 +128,39 @@ def test_a_disk_without_hard_links_has_a_key(
     assert is_ours(signed(tmp_path / "run", "seed: 0\n"))
     assert [path.name for path in state.iterdir()] == ["key"]
     assert stat.S_IMODE((state / "key").stat().st_mode) == 0o600
+
+
+def test_what_a_stranger_wrote_before_is_not_signed(state: Path, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    directory.path.mkdir()
+    directory.config.write_text("seed: theirs\n")
+    sign(directory, "seed: 1\n")
+    assert not is_ours(directory)
+    directory.config.write_text("seed: 1\n")
+    assert is_ours(directory)
+
+
+def test_facts_are_ours_where_this_user_answers_for_them(state: Path, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    directory.path.mkdir()
+    directory.config.write_text("seed: 0\n")
+    for facts, of_text, of_other in ((None, True, True), (["x"], True, False), ([], False, False)):
+        directory.signature.unlink(missing_ok=True)
+        sign(directory, "seed: 0\n", facts=facts)
+        assert is_ours(directory)
+        assert are_facts_ours(directory, "x") is of_text
+        assert are_facts_ours(directory, "y") is of_other
+    directory.config.write_text("seed: 1\n")
+    assert not are_facts_ours(directory, "x")
+
+
+def test_signed_facts_cannot_be_made_those_of_an_early_run(state: Path, tmp_path: Path) -> None:
+    directory = signed(tmp_path / "run", "seed: 0\n")
+    sign(directory, "seed: 0\n", facts=["x"])
+    for line in directory.signature.read_text().splitlines():
+        directory.signature.write_text(f"{line}\n")
+        assert not are_facts_ours(directory, "evil")
+    sign(directory, "seed: 0\n")
+    sign(directory, "seed: 1\n", facts=["y", "x"])
+    assert are_facts_ours(directory, "x"), "config and facts of before are still there"
+    assert not are_facts_ours(directory, "evil")

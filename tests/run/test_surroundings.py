@@ -57,6 +57,11 @@ def test_variables_that_change_results_are_as_they_were_and_places_are_not() -> 
     assert environment_of_then({}, now) == now
 
 
+def test_variables_that_no_run_writes_down_are_not_taken_from_its_file() -> None:
+    then = {"environment": {"PYTHONPATH": "/evil", "LD_PRELOAD": "/evil.so", "HF_TOKEN": "theirs"}}
+    assert environment_of_then(then, {"HOME": "/me"}) == {"HOME": "/me"}
+
+
 def test_data_is_compared_by_size_and_hash(tmp_path: Path) -> None:
     for name in ("same", "longer", "other"):
         (tmp_path / name).write_text("abc")

@@ -9,7 +9,7 @@ import pytest
 
 from runner.build.trained.inference import load_reader
 from runner.build.trained.model import trained_model
-from runner.build.trained.trusted import is_trusted
+from runner.build.trained.trusted import is_trusted, untrusted
 from runner.config.locate import shipped_conf
 from runner.config.own_targets import OWN_TARGETS
 from runner.config.targets import locate
@@ -105,6 +105,9 @@ def attacks(canary: Path) -> dict[str, dict[str, Any]]:
             "run": str(canary.parent / "another"),
             "trust": True,
         },
+        "through a graph": {"_target_": "torch.nn.modules.module.torch.fx.GraphModule"},
+        "through a script": {"_target_": "torch.nn.modules.module.torch.jit.ScriptModule"},
+        "a secret in a name": {**LINEAR, "device": "x/${oc.env:MY_API_TOKEN}"},
         "a module beside": {"_target_": "guard_canary.Model"},
     }
 
@@ -119,6 +122,7 @@ def test_nothing_runs(
     canary = tmp_path / "canary"
     monkeypatch.setenv("EVIL", "os.system")
     monkeypatch.setenv("HALF", "s.system")
+    monkeypatch.setenv("MY_API_TOKEN", "sekret-value-12345")
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "guard_canary.py").write_text(f"open({str(canary)!r}, 'w')\n")
     node = attacks(canary)[name]
@@ -128,8 +132,9 @@ def test_nothing_runs(
         lambda: trained_model(path),
         lambda: Run(path).load_model(),
     ):
-        with pytest.raises(RunError, match=r"was made elsewhere.*trust=True"):
+        with pytest.raises(RunError, match=r"was made elsewhere.*trust=True") as refused:
             use()
+        assert "sekret" not in str(refused.value)
     assert not canary.exists()
     assert "guard_canary" not in sys.modules
 
@@ -144,6 +149,22 @@ def test_every_part_that_is_used_is_looked_at(part: str, run: Path, tmp_path: Pa
     with pytest.raises(RunError, match=rf"os\.system \({part}\.more\._target_\)"):
         trained_model(path)
     assert not canary.exists()
+
+
+def test_the_hub_is_not_asked_in_a_strangers_name(run: Path, tmp_path: Path) -> None:
+    data = {"_target_": "runner.data.ocr_hub.ocr_hub", "path": "somebody/plates"}
+    path = from_elsewhere(run, tmp_path, data=data)
+    with pytest.raises(RunError, match=r"a name on the Hub \(data\.path\)"):
+        trained_model(path)
+    assert untrusted({"data": {**data, "path": str(tmp_path)}}, NOBODY_ELSE) == []
+
+
+def test_secrets_that_a_tracker_needs_are_not_asked_about_where_it_is_left_out(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_PASSWORD", "sekret-value-12345")
+    tracker = {"_target_": "x.Y", "uri": "http://me:${oc.env:MY_PASSWORD}@host"}
+    assert trained_model(from_elsewhere(run, tmp_path, trackers={"x": tracker})) is not None
 
 
 def test_what_is_only_for_training_is_left_out(run: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A run whose signature fits no key here is resumed unasked if it can do no more than train."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from runner.build.trained.harmless import what_acts
 from runner.build.trained.model import trained_model
 from runner.build.trained.trusted import is_trusted
+from runner.cli.reproduce import Wishes, reproduce
 from runner.cli.sync import sync
 from runner.config.trust import NOBODY_ELSE, Trust, taken_from
 from runner.errors import ConfigError, RunError
@@ -39,6 +42,8 @@ def test_a_run_of_another_home_is_resumed_and_then_ours(run: Path, tmp_path: Pat
     done = call("resume", str(path), "trainer.max_steps=3", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert is_ours(RunDirectory(path))
+    with pytest.raises(RunError, match="which you have not signed"):
+        reproduce(path, Wishes(check_only=True))
 
 
 @pytest.mark.parametrize(
@@ -84,12 +89,25 @@ def partial(target: str) -> dict[str, Any]:
         ),
         ({"hardware": {"slurm": {"setup": ["touch x"]}}}, "hardware.slurm.setup"),
         ({"hardware": {"slurm": {"sbatch": {"exclude": "a"}}}}, "hardware.slurm.sbatch"),
+        ({"init_weights_from": "somebody/model"}, "a name on the Hub (init_weights_from)"),
+        ({"trackers": {"m": {"_target_": MLFLOW, "tracking_uri": "sqlite:////x/y.db"}}}, "/x/y.db"),
+        (
+            {"trackers": {"m": {"_target_": MLFLOW, "tags": {"a": "${oc.env:MY_API_TOKEN}"}}}},
+            "a secret of your environment (trackers.m.tags.a)",
+        ),
         ({"model": {"_target_": "${oc.env:LOCAL_RANK,runner.models.mlp.MLP}"}}, "LOCAL_RANK"),
         ({"seed": "${oc.create:{_target_: os.system}}"}, "oc.create"),
         ({"evil": partial("os.system"), "model": "${pick.${oc.env:LOCAL_RANK,x}}"}, "LOCAL_RANK"),
     ],
 )  # fmt: skip
-def test_what_acts_is_told(nodes: dict[str, Any], told: str, run: Path, tmp_path: Path) -> None:
+def test_what_acts_is_told(
+    nodes: dict[str, Any],
+    told: str,
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MY_API_TOKEN", "sekret-value-12345")
     found = acts(run, tmp_path, **nodes)
     assert len(found) == 1 and told in found[0], found
     done = call("resume", str(tmp_path / "from_elsewhere"), cwd=tmp_path)
@@ -121,6 +139,43 @@ def test_files_of_a_run_that_lead_elsewhere_are_told(run: Path, tmp_path: Path) 
     log.rename(tmp_path / "log")
     log.symlink_to(tmp_path / "log")
     assert what_acts(directory, NOBODY_ELSE) == [f"a link ({log})"]
+
+
+def test_a_database_that_is_not_mlflows_is_left_alone(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.sqlite"
+    node = {"_target_": MLFLOW, "tracking_uri": f"sqlite:///{file}"}
+    directory = RunDirectory(
+        from_elsewhere(run, tmp_path, trackers={"m": node}, output_dir=str(tmp_path))
+    )
+    assert what_acts(directory, NOBODY_ELSE) == [], "a new one"
+    mark = directory.tracker("mlflow")
+    for tables, acting in (
+        (
+            ("diary",),
+            [f"{file} (trackers.m.tracking_uri)", f"a database that is not MLflow's ({mark})"],
+        ),
+        (("experiments", "runs", "alembic_version"), []),
+    ):
+        with closing(sqlite3.connect(file)) as database:
+            for name in tables:
+                database.execute(f"CREATE TABLE {name} (x)")
+        mark.parent.mkdir(exist_ok=True)
+        mark.write_text(json.dumps({"servers": {node["tracking_uri"]: {}}}))
+        assert what_acts(directory, NOBODY_ELSE) == acting
+
+
+def test_a_folder_of_checkpoints_elsewhere_is_told_where_it_would_be_made(
+    run: Path, tmp_path: Path
+) -> None:
+    options = {**Run(run).config["checkpoint"], "dir": str(tmp_path / "elsewhere")}
+    directory = RunDirectory(from_elsewhere(run, tmp_path, checkpoint=options))
+    assert what_acts(directory, NOBODY_ELSE) == [], "its own stay where they are"
+    directory.checkpoints.rename(tmp_path / "brought")
+    assert what_acts(directory, NOBODY_ELSE) == [f"{options['dir']} (checkpoint.dir)"]
+    own = [f"checkpoint.dir={tmp_path}"]
+    assert what_acts(directory, NOBODY_ELSE, overrides=own) == []
+    directory.checkpoints.symlink_to(tmp_path / "brought")
+    assert what_acts(directory, NOBODY_ELSE) == []
 
 
 @pytest.mark.parametrize(

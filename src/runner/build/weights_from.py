@@ -89,9 +89,16 @@ def read_weights(source: str) -> dict[str, Tensor]:
         return read_weight_file(path)
     if path.is_dir():
         return _read_folder(path)
-    if _HUB_NAME.fullmatch(source) and path.suffix not in FILE_SUFFIXES:
+    if is_hub_name(source):
         return read_weight_folder(download(source))
     raise CheckpointError("there is no such file or folder")
+
+
+def is_hub_name(source: str) -> bool:
+    """Return whether `source` is nothing on this machine, so that the Hub would be asked for it."""
+    path = Path(source).expanduser()
+    is_name = _HUB_NAME.fullmatch(source) is not None and path.suffix not in FILE_SUFFIXES
+    return is_name and not path.exists()
 
 
 def compare(source: str, weights: Mapping[str, Tensor], model: nn.Module) -> Taken:

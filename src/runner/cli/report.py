@@ -163,4 +163,7 @@ def _print_head(results: SweepResults) -> None:
         ]
         for line in table(header, rows, left=["overrides"], width=width_of()):
             print(line)
-    print(f"{len(best)} best of {len(results.runs)} runs; {better(results.mode)}\n")
+    if best:
+        print(f"{len(best)} best of {len(results.runs)} runs; {better(results.mode)}\n")
+    else:
+        print(f"no run of {len(results.runs)} is completed with a score yet\n")

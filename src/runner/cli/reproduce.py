@@ -22,8 +22,8 @@ from runner.files import write_text_atomically
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row, read_journal
 from runner.run.parting import OF_THE_MACHINE, RowComparison, compare_rows
-from runner.run.provenance import facts_of_process, read_provenance
-from runner.run.signature import refuse_stranger, sign
+from runner.run.provenance import facts_of_process, read_provenance, signed_text
+from runner.run.signature import StrangerError, are_facts_ours, refuse_stranger, sign
 from runner.run.status import read_status
 from runner.run.surroundings import Change, changed_data, changes, pip_command
 from runner.sweeps.directory import is_sweep
@@ -51,7 +51,7 @@ def reproduce(path: Path, wishes: Wishes, *, trust: Trust = NOBODY_ELSE) -> int:
     if is_sweep(path):
         raise RunError(f"{path} is a sweep: give the folder of one of its runs, such as {path}/0")
     provenance = read_provenance(original.provenance)
-    refuse_stranger(original, trust, to="reproduce")
+    _refuse_stranger(original, provenance, trust)
     found = _changes(provenance, wishes.repository)
     _tell(found)
     for note in _history(provenance):
@@ -62,13 +62,13 @@ def reproduce(path: Path, wishes: Wishes, *, trust: Trust = NOBODY_ELSE) -> int:
     code = code_of_then(provenance, folder, repository=wishes.repository)
     for note in code.notes:
         print(f"note: {note}")
-    print(f"code: {code.description}")
+    print(f"code: {code.description}" + (f", in {code.copy}" if code.copy else ""))
     rows, until = _rows_to_compare(original, wishes.steps)
     again = RunDirectory(folder / "run")
     config = config_of_then(original, provenance)
     link_data(config, code)
     text = to_yaml(config)
-    sign(again, text)  # looked at above
+    sign(again, text)  # looked at above; as the runner of then knows it
     write_text_atomically(again.config, text)
     train_again(
         again,
@@ -79,6 +79,18 @@ def reproduce(path: Path, wishes: Wishes, *, trust: Trust = NOBODY_ELSE) -> int:
         after_step=_after_step(rows, until),
     )
     return _judge(original, again, rows, until, found)
+
+
+def _refuse_stranger(original: RunDirectory, provenance: dict[str, Any], trust: Trust) -> None:
+    """Refuse a config, or code and variables in run.json, that this user has not written."""
+    refuse_stranger(original, trust, to="reproduce")
+    if not (trust.everything or are_facts_ours(original, signed_text(provenance))):
+        raise StrangerError(
+            original.path,
+            trust,
+            to="reproduce",
+            found=[f"code and variables in {original.provenance.name}, which you have not signed"],
+        )
 
 
 def _changes(provenance: dict[str, Any], repository: Path | None) -> list[Change]:
@@ -123,7 +135,7 @@ def _history(provenance: dict[str, Any]) -> list[str]:
 def _check(
     original: RunDirectory, provenance: dict[str, Any], wishes: Wishes, found: Sequence[Change]
 ) -> int:
-    """Bring the code back where it is thrown away again."""
+    """Bring the code back where it is thrown away again; 1 where anything is another one."""
     with tempfile.TemporaryDirectory(prefix="runner_reproduce_") as folder:
         code = code_of_then(provenance, Path(folder), repository=wishes.repository)
         config_of_then(original, provenance)
@@ -136,13 +148,19 @@ def _check(
 def _new_folder(original: RunDirectory, to: Path | None) -> Path:
     if to is not None:
         if to.exists() and (not to.is_dir() or any(to.iterdir())):
-            raise RunError(f"{to} is there and not empty: give another folder --to")
+            raise RunError(f"{to} is there and not empty: {_way_out(to)}")
         return to.absolute()
     number, folder = 2, original.reproduced
     while folder.exists():
         folder = original.reproduced.with_name(f"{original.reproduced.name}_{number}")
         number += 1
     return folder
+
+
+def _way_out(to: Path) -> str:
+    if RunDirectory(to / "run").config.is_file():  # of one that was stopped, or is done
+        return f"it holds what reproduce made before; delete {to}, or give another folder --to"
+    return "give another folder --to"
 
 
 def _rows_to_compare(original: RunDirectory, steps: int | None) -> tuple[list[Row], int | None]:

@@ -32,7 +32,7 @@ def resume_run(
         if resume_there(directory, overrides):
             return
     if RunDirectory(directory).config.is_file():  # else it is no run, which is told below
-        _refuse_what_acts(RunDirectory(directory), trust)
+        _refuse_what_acts(RunDirectory(directory), trust, overrides)
     _resume_here(directory, [text for text in overrides if not text.startswith(_LAUNCHER)], step)
 
 
@@ -55,13 +55,13 @@ def _resume_here(directory: Path, overrides: Sequence[str], step: int | None) ->
     run_job(config, directory, overrides=overrides, command=command, continue_completed=True)
 
 
-def _refuse_what_acts(directory: RunDirectory, trust: Trust) -> None:
+def _refuse_what_acts(directory: RunDirectory, trust: Trust, overrides: Sequence[str]) -> None:
     """Refuse to train a run from elsewhere that could do more: see `what_acts`."""
     if trust.everything or is_ours(directory):
         return
     from runner.build.trained.harmless import what_acts
 
-    if found := what_acts(directory, trust):
+    if found := what_acts(directory, trust, overrides=overrides):
         raise StrangerError(directory.path, trust, to="resume", found=found)
 
 

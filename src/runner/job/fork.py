@@ -15,6 +15,7 @@ from runner.run.provenance import (
     facts_of_process,
     first_provenance,
     read_provenance,
+    signed_text,
     write_provenance,
 )
 from runner.run.signature import is_ours, sign
@@ -36,14 +37,14 @@ def fork_run(path: Path, *, step: int) -> Path:
     partial = RunDirectory(final.with_name(f".{final.name}.partial"))
     try:
         config = parent.config.read_text(encoding="utf-8")
-        if is_ours(parent):
-            sign(partial, config)
-        write_text_atomically(partial.config, config)
-        _link_checkpoints(parent, partial, step)
-        _copy_rows(parent, partial, step)
         first = first_provenance(
             name=provenance["name"], id=id_in(final.name), facts=facts_of_process()
         )
+        if is_ours(parent):
+            sign(partial, config, facts=[signed_text(first)])
+        write_text_atomically(partial.config, config)
+        _link_checkpoints(parent, partial, step)
+        _copy_rows(parent, partial, step)
         origin = {"id": provenance["id"], "step": step, "path": os.path.relpath(path, final)}
         write_provenance(partial.provenance, {**first, "forked_from": origin})
         write_status(partial.status, Status(state="preempted", step=step))

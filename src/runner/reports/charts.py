@@ -21,6 +21,7 @@ class Line:
     name: str
     points: Points
     tone: str
+    figure: float | None = None  # what is told of it beside its name, if not its last value
 
     @property
     def is_faint(self) -> bool:

@@ -141,6 +141,11 @@ def reliability_section(report: ReliabilityReport, *, picture: str | None) -> Se
 def _in_words(report: ReliabilityReport) -> str:
     own, calibrated = report.own, report.calibrated
     text = f"{report.count} predictions with the weights of step {report.step}. "
+    if not any(one.right for one in own.bins):
+        text += (
+            "None of them is right: errors near 0 then say that the model is rightly unsure, not "
+            "that it is good. "
+        )
     if calibrated is None:
         return text + (
             f"The confidence is the model's own: expected calibration error {own.ece:.2%}, Brier "

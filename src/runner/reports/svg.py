@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from runner.reports.charts import Chart, Line, is_drawable
+from runner.reports.charts import Chart, Line, Mark, is_drawable
 
 WIDTH, HEIGHT = 520, 270
 LEFT, RIGHT, TOP, BOTTOM = 58, 506, 20, 238  # the frame, in pixels
 _DOTS = 40  # lines of no more points than this show them
 _MOST_STEPS = 6  # labels on the horizontal axis
 _MOST_VALUES = 6
+_LETTER = 9  # the width of one in a label, on a phone
 _CROSS = 3  # half the width of the mark of a value that is no number
 
 
@@ -125,18 +126,37 @@ def _horizontal(first: int, last: int, along: Callable[[int], float]) -> str:
 
 
 def _marks(chart: Chart, along: Callable[[int], float]) -> str:
+    """Return lines, with those labels that lie over no other; the best score always has its own."""
     first, last = _steps(chart)
-    return "".join(
-        _mark(along(m.step), m.label, m.kind) for m in chart.marks if first <= m.step <= last
-    )
+    marks = [mark for mark in chart.marks if first <= mark.step <= last]
+    taken: list[tuple[float, float]] = []
+    drawn: dict[Mark, str] = {}
+    for mark in sorted(marks, key=lambda mark: mark.kind != "best"):
+        low, high = _extent(along(mark.step), mark.label)
+        is_free = all(high < left or right < low for left, right in taken)
+        if is_free:
+            taken.append((low, high))
+        drawn[mark] = _mark(along(mark.step), mark, has_label=is_free)
+    return "".join(drawn[mark] for mark in marks)
 
 
-def _mark(x: float, label: str, kind: str) -> str:
-    anchor = "end" if x > (LEFT + RIGHT) / 2 else "start"
-    text = html.escape(label)
+def _extent(x: float, label: str) -> tuple[float, float]:
+    """Return from where to where a label reaches: to the right of its line, or to its left."""
+    width = _LETTER * len(label)
+    return (x - width, x) if _is_late(x) else (x, x + width)
+
+
+def _is_late(x: float) -> bool:
+    return x > (LEFT + RIGHT) / 2
+
+
+def _mark(x: float, mark: Mark, *, has_label: bool) -> str:
+    anchor = "end" if _is_late(x) else "start"
+    text = html.escape(mark.label)
+    label = f'<text x="{x:.1f}" y="{TOP - 6}" text-anchor="{anchor}">{text}</text>'
     return (
-        f'<g class="mark {kind}"><line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{BOTTOM}"/>'
-        f'<text x="{x:.1f}" y="{TOP - 6}" text-anchor="{anchor}">{text}</text></g>'
+        f'<g class="mark {mark.kind}"><line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{BOTTOM}"/>'
+        f"{label if has_label else ''}</g>"
     )
 
 

@@ -24,6 +24,7 @@ from runner.reports.svg import draw
 from runner.reports.yaml_keys import keys_of_lines
 
 _RIGHT_TO_LEFT = "\u0590-\u05ff\u0620-\u064a\u066e-\u06d3\ufb1d-\ufdff\ufe70-\ufefc"
+_LONG_WORD = re.compile(r"\S{21,}")
 _WORD = re.compile(f"[{_RIGHT_TO_LEFT}]{{2}}")
 
 
@@ -103,7 +104,8 @@ def _chart(chart: Chart) -> str:
 
 def _legend(chart: Chart) -> str:
     told = [
-        f'<span class="{line.tone}"><i>{html.escape(line.name)}</i> {text_of(line.last)}</span>'
+        f'<span class="{line.tone}"><i>{html.escape(line.name)}</i> '
+        f"{text_of(line.last if line.figure is None else line.figure)}</span>"
         for line in chart.lines
         if not line.is_faint
     ]
@@ -209,4 +211,11 @@ def _table(table: Table, rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(name: str, cell: str) -> str:
-    return state_html(cell) if name == "state" else f"<bdi>{html.escape(cell)}</bdi>"
+    return state_html(cell) if name == "state" else f"<bdi>{_breakable(cell)}</bdi>"
+
+
+def _breakable(text: str) -> str:
+    """Return the text with places at which a long word may go on in the next line."""
+    return _LONG_WORD.sub(
+        lambda word: re.sub(r"[/_.=,](?=\w)", r"\g<0><wbr>", word[0]), html.escape(text)
+    )

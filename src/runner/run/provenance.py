@@ -94,6 +94,14 @@ def facts_of_last_job(provenance: Mapping[str, Any]) -> dict[str, Any]:
     return facts
 
 
+def signed_text(provenance: Mapping[str, Any]) -> str:
+    """Return, as one text, what of run.json `reproduce` acts on; the same once it is written."""
+    befores = [job["config_before"] for job in provenance["jobs"] if "config_before" in job]
+    facts = {name: provenance[name] for name in FACTS if name in provenance}
+    written = json.loads(json.dumps({**facts, "config_before": befores}))
+    return json.dumps(written, sort_keys=True)
+
+
 def change_of_code(
     before: CodeState, now: CodeState, *, since: str = "the last job of this run"
 ) -> str | None:

@@ -33,10 +33,11 @@ from runner.run.provenance import (
     job_entry,
     note_begin,
     read_provenance,
+    signed_text,
     write_provenance,
 )
 from runner.run.secrets import redacted
-from runner.run.signature import sign
+from runner.run.signature import are_facts_ours, sign
 from runner.run.source.state import code_when_submitted
 from runner.run.status import Status, read_raw_status, write_status
 from runner.run.taking_back import is_untouched, take_back_files, take_back_folder
@@ -156,8 +157,10 @@ def _check_same_config(directory: RunDirectory, job: JobDescription) -> None:
 def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Session:
     """Write config and provenance; a directory that has them keeps its id."""
     facts, submitted, change = facts_of_process(), code_when_submitted(), None
+    said: str | None = None
     if directory.provenance.exists():
         provenance = read_provenance(directory.provenance)
+        said = signed_text(provenance)
         change = change_of_code(code_of_last_job(provenance), facts["code"])
     else:
         if submitted is not None:
@@ -173,13 +176,20 @@ def _begin(directory: RunDirectory, job: JobDescription, before: Status) -> Sess
         )
     )
     text = to_yaml(job.config)
-    unsigned = sign(directory, text)
+    unsigned = sign(directory, text, facts=_vouched(directory, provenance, said))
     write_text_atomically(directory.config, text)
     write_provenance(directory.provenance, provenance)
     status = replace(before, jobs=before.jobs + 1)
     session = Session(directory, provenance["id"], status, Journal(directory.journal))
     session.warnings += [warning for warning in (change, unsigned) if warning]
     return session
+
+
+def _vouched(directory: RunDirectory, provenance: Mapping[str, Any], said: str | None) -> list[str]:
+    """Return what of run.json this user answers for: nothing of what somebody else has `said`."""
+    if said is None:
+        return [signed_text(provenance)]
+    return [signed_text(provenance), said] if are_facts_ours(directory, said) else []
 
 
 def _config_before(directory: RunDirectory, job: JobDescription) -> dict[str, Any]:

@@ -5,6 +5,10 @@
 What is signed is the text of config.yaml. A run whose signature fits was configured by this user,
 wherever its directory lies by now; any other comes from elsewhere, also one of before there were
 signatures. A home that cannot be written makes no run fail: its runs have no signature.
+
+Of run.json, what `reproduce` acts on is signed too, where a job of this user has written it. The
+config then has a signature of another kind, so that taking the other one away helps nobody. One of
+the first kind alone, as early versions gave it, stands for both.
 """
 
 import hashlib
@@ -25,28 +29,35 @@ from runner.files import write_text_atomically
 from runner.run.directory import RunDirectory
 
 _KEY_BYTES = 32
-_MOST_LINES = 16  # of machines on which the run was
+_MOST_LINES = 16  # of machines on which the run was, up to two for each
+_CONFIG = b"runner config\0"  # of all there is, as early versions sign it
+_CONFIG_APART = b"runner config, facts apart\0"
+_FACTS = b"runner facts\0"
 _LINE = re.compile(r"[0-9a-f]{64}")
 _PATIENCE_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
 
-def sign(directory: RunDirectory, text: str) -> str | None:
+def sign(directory: RunDirectory, text: str, *, facts: Sequence[str] | None = None) -> str | None:
     """Sign `text`, which is about to become the config of the run in `directory`.
 
     The signature of the config that is there now stays valid: a kill in between harms nothing. So
-    do those of other machines, which have keys of their own, while the text is the same. Returns
-    why it could not be signed, None if it is.
+    do those of other machines, which have keys of their own, while the text is the same. `facts`
+    are what run.json will say and says, as far as this user answers for it; None leaves it to the
+    signature of the config. Returns why it could not be signed, None if it is.
     """
+    kind = _CONFIG if facts is None else _CONFIG_APART
     try:
         key = _key()
-        lines = [_signature(key, text)]
+        lines = [_signature(key, text, kind)]
+        lines += [_signature(key, fact, _FACTS) for fact in facts or ()]
         there = _text_there(directory)
         if there == text:
-            lines += _lines(directory)
+            whole = _signature(key, text, _CONFIG)
+            lines += [line for line in _lines(directory) if facts is None or line != whole]
         elif there is not None and _is_signed(directory, key):
-            lines.append(_signature(key, there))
+            lines.append(_signature(key, there, kind))
         content = "".join(f"{line}\n" for line in list(dict.fromkeys(lines))[:_MOST_LINES])
         write_text_atomically(directory.signature, content)
     except OSError as error:
@@ -60,6 +71,18 @@ def is_ours(directory: RunDirectory) -> bool:
         return _is_signed(directory, _read_key())
     except OSError:
         return False
+
+
+def are_facts_ours(directory: RunDirectory, facts: str) -> bool:
+    """Return whether this user also answers for `facts`, which run.json of his run says."""
+    try:
+        key = _read_key()
+    except OSError:
+        return False
+    text, lines = _text_there(directory), _lines(directory)
+    if text is None or not _is_signed(directory, key):
+        return False
+    return bool({_signature(key, text, _CONFIG), _signature(key, facts, _FACTS)} & {*lines})
 
 
 def refuse_stranger(directory: RunDirectory, trust: Trust, *, to: str) -> None:
@@ -115,7 +138,10 @@ def is_text_ours(text: str, signature: object) -> bool:
 
 def _is_signed(directory: RunDirectory, key: bytes) -> bool:
     text = _text_there(directory)
-    return text is not None and any(_fits(key, text, line) for line in _lines(directory))
+    if text is None:
+        return False
+    kinds = (_CONFIG, _CONFIG_APART)
+    return any(_fits(key, text, line, kind) for line in _lines(directory) for kind in kinds)
 
 
 def _text_there(directory: RunDirectory) -> str | None:
@@ -131,12 +157,12 @@ def _lines(directory: RunDirectory) -> list[str]:
     return []
 
 
-def _fits(key: bytes, text: str, signature: str) -> bool:
-    return hmac.compare_digest(_signature(key, text).encode(), signature.encode())
+def _fits(key: bytes, text: str, signature: str, kind: bytes = _CONFIG) -> bool:
+    return hmac.compare_digest(_signature(key, text, kind).encode(), signature.encode())
 
 
-def _signature(key: bytes, text: str) -> str:
-    return hmac.new(key, b"runner config\0" + text.encode(), hashlib.sha256).hexdigest()
+def _signature(key: bytes, text: str, kind: bytes = _CONFIG) -> str:
+    return hmac.new(key, kind + text.encode(), hashlib.sha256).hexdigest()
 
 
 def _key_file() -> Path:

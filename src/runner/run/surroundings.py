@@ -50,7 +50,7 @@ def environment_of_then(then: Mapping[str, Any], environment: Mapping[str, str])
     """Return `environment`, with the variables that change results as they were for the run."""
     if "environment" not in then:
         return dict(environment)
-    others = {k: v for k, v in environment.items() if not (is_told(k) and not _is_place(k))}
+    others = {k: v for k, v in environment.items() if not _is_lasting(k)}
     return {**others, **_lasting(then["environment"])}
 
 
@@ -94,7 +94,11 @@ def _only(node: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _lasting(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not _is_place(name)}
+    return {name: value for name, value in environment.items() if _is_lasting(name)}
+
+
+def _is_lasting(name: str) -> bool:
+    return is_told(name) and not _is_place(name)
 
 
 def _is_place(name: str) -> bool:

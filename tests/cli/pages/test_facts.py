@@ -18,6 +18,7 @@ from runner.files import write_json_atomically, write_text_atomically
 from runner.reports.samples import Sample, sample_sheet
 from runner.run.data_note import write_data_note
 from runner.run.directory import RunDirectory
+from runner.run.provenance import read_provenance, write_provenance
 from runner.run.signature import sign
 from tests.reports.run_pages import damage, full_run
 
@@ -149,6 +150,31 @@ def test_a_table_of_something_else_is_passed_over(run: RunDirectory) -> None:
     assert facts is not None and facts.told.startswith("Samples")
 
 
+def test_an_evaluation_without_pictures_does_not_take_theirs_from_the_page(
+    run: RunDirectory,
+) -> None:
+    predictions(run, ("0", "b", "b", 0.9))
+    facts = samples_of(run, {})
+    assert facts is not None and facts.told.startswith("Samples")
+    assert all(sample.picture for sample in facts.samples)
+    (run.plots / "samples.png").unlink()
+    facts = samples_of(run, {})
+    assert facts is not None and facts.told.startswith("test: none of 1 wrong.")
+
+
+def test_an_evaluation_of_some_batches_is_not_taken_for_samples(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    Image.new("L", (900, 300)).save(run.path / "plate.png")
+    predictions(run, ("plate.png", "b", "b", 0.9))
+    assert shown(run, {}) == {"plate.png"}
+    file = run.evaluations / "test" / "evaluation.json"
+    told = json.loads(file.read_text())
+    write_json_atomically(file, {**told, "overrides": ["debug.limit_batches=1"]})
+    facts = samples_of(run, {})
+    assert facts is not None and facts.told.startswith("Samples")
+
+
 def test_a_moved_run_is_read_the_same(run: RunDirectory, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere" / "run"
     shutil.copytree(run.path, moved)
@@ -222,3 +248,10 @@ def test_without_a_mistake_the_least_sure_come_first(run: RunDirectory) -> None:
     facts = samples_of(run, {})
     assert facts is not None and [sample.confidence for sample in facts.samples] == [0.6, 0.9]
     assert facts.told.startswith("Samples: none of 2 wrong; the least sure come first.")
+
+
+def test_what_provenance_leaves_empty_is_not_told(run: RunDirectory) -> None:
+    provenance = read_provenance(run.provenance)
+    write_provenance(run.provenance, {**provenance, "source": {"folder": "", "branch": "main"}})
+    facts = facts_of(run)
+    assert "folder" not in facts.machine and facts.machine["branch"] == "main"

@@ -53,3 +53,11 @@ def test_several_differences_are_adjusted_by_holm() -> None:
     # By hand: 0.01 * 4, 0.03 * 3, max(0.09, 0.04 * 2), max(0.09, 0.9)
     assert [each.adjusted for each in found] == pytest.approx([0.09, 0.04, None, 0.09, 0.9])
     assert [each.is_real for each in found] == [False, True, False, False, False]
+
+
+def test_values_near_the_largest_number_are_compared() -> None:
+    for others in ([(1, -1e308), (2, 1.1e308), (3, -1e308)], [(4, -1e308), (5, 1.1e308)]):
+        found = difference(
+            [(1, 1e308), (2, -1.2e308), (3, 1e308)], others, names=("A", "B"), metric="m"
+        )
+        assert found.p is not None and 0.05 < found.p < 1

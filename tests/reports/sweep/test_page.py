@@ -67,6 +67,19 @@ def test_seeds_have_mean_deviation_count_and_interval() -> None:
     assert second == ["lr=0.1", "0.5", "0.1414", "2", "-0.7706 to 1.771", "0, 1"]
 
 
+def test_a_seed_is_told_as_noise_without_means_to_choose_by() -> None:
+    runs = [result(n, 0.1 * n, lr=str(n // 2), seed=str(n % 2)) for n in range(4)]
+    _, _, text = markdown(sweep(runs)).partition("## Effect of each key")
+    assert "A seed is no setting to choose by" in text
+    assert "| lr |" in text and "| seed |" not in text
+
+
+def test_a_colour_is_told_of_where_some_have_none() -> None:
+    runs = [result(number, 1.0, lr=str(number)) for number in range(7)]
+    few, many = (markdown(sweep(runs[:n]), **{CURVES: n}) for n in (6, 7))
+    assert "in colour" not in few and "the 6 best completed ones in colour" in many
+
+
 def test_one_seed_each_is_told_as_what_it_is() -> None:
     runs = [result(number, 0.1 * number, lr=str(number), seed="1") for number in range(3)]
     text = markdown(sweep(runs))
@@ -122,7 +135,7 @@ class _Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        if tag not in ("meta", "img", "input"):
+        if tag not in ("meta", "img", "input", "wbr"):
             self.open.append(tag)
         self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
 

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from runner.reports.sweep.statistics import (
+    Estimate,
     effects,
     estimate,
     far_off,
@@ -158,3 +159,9 @@ def test_numbers_come_by_size_and_words_as_they_come() -> None:
 def test_a_short_label_keeps_what_tells_keys_apart() -> None:
     run = result(0, 1.0, optimizer__lr="0.1", model__size="3", data__size="4")
     assert short_label(run) == "lr=0.1 model.size=3 data.size=4"
+
+
+def test_scores_near_the_largest_number_have_a_mean() -> None:
+    found = estimate([1.5e308, 1.4e308, 1.6e308])
+    assert found.mean == pytest.approx(1.5e308) and found.deviation == pytest.approx(1e307)
+    assert estimate([0.25] * 3) == Estimate(mean=0.25, count=3, deviation=0.0, half_width=0.0)

@@ -2,17 +2,22 @@
 
 On a new machine, in a container or with a home of its own a user has another key, and his restart
 scripts must go on. So a run is asked about only if it could do more than train: if its config names
-code of others, sends to a server or has lines for a shell, or if its files lead elsewhere.
+code of others, asks a server or the Hub, has lines for a shell or holds a secret of the user's, or
+if it or its files lead elsewhere.
 """
 
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from runner.build.trained.trusted import is_opening, untrusted
+from runner.build.weights_from import is_hub_name
 from runner.config.frozen import load_frozen
 from runner.config.interpolations import resolve
 from runner.config.targets import TARGET
@@ -39,7 +44,8 @@ _HARMLESS = frozenset(  # they write into the run directory, or where the check 
     }
 )
 _OF_SHELL = ("setup", "srun", "sbatch")
-_DATABASE = re.compile(r"sqlite:///[^?#]*\.(db|sqlite)")
+_DATABASE = re.compile(r"sqlite:///([^?#]*\.(db|sqlite))")
+_OF_MLFLOW = {"experiments", "runs", "alembic_version"}  # tables of its stores
 _SERVER = re.compile(r"(?!sqlite:|file:)[\w+.-]+:", re.IGNORECASE)
 _PLACES = ("uri", "artifact_location", "logging_dir")  # under these, marks say where to send
 # Interpolations that are the same text in every process of a run; \0 stands for one inside.
@@ -49,11 +55,12 @@ _PLAIN = re.compile(
 _NOT_LOOKED_INTO = ("checkpoints", "reproduced", "export")
 
 
-def what_acts(directory: RunDirectory, trust: Trust) -> list[str]:
+def what_acts(directory: RunDirectory, trust: Trust, *, overrides: Sequence[str] = ()) -> list[str]:
     """Return, each with its place, what would do more than train if the run were resumed.
 
-    Empty: it needs no trust beyond the packages that `trust` has. Imports nothing that it would
-    tell. Raises RunnerError for a config that cannot be read or resolved.
+    Empty: it needs no trust beyond the packages that `trust` has. A checkpoint.dir among the
+    `overrides` is the user's own. Imports nothing that it would tell. Raises RunnerError for a
+    config that cannot be read or resolved.
     """
     written = read_config(directory.config)
     found = [*_interpolated(written, "")]
@@ -64,7 +71,8 @@ def what_acts(directory: RunDirectory, trust: Trust) -> list[str]:
         found = [
             *untrusted(_built(plain), trust),
             *_of_shell(plain),
-            *_sending(plain),
+            *_sending(plain, [directory.path, Path(str(plain.get("output_dir")))]),
+            *_elsewhere(plain, directory, overrides),
         ]
     return [*dict.fromkeys([*found, *_marks(directory), *_links(directory.path)])]
 
@@ -113,16 +121,46 @@ def _of_shell(plain: Mapping[str, Any]) -> Iterator[str]:
             yield f"{slurm[key]} (hardware.slurm.{key})"
 
 
-def _sending(plain: Mapping[str, Any]) -> Iterator[str]:
+def _elsewhere(
+    plain: Mapping[str, Any], directory: RunDirectory, overrides: Sequence[str]
+) -> Iterator[str]:
+    """Give what the run would fetch first, and the folder it would make for its checkpoints."""
+    source = plain.get("init_weights_from")
+    if isinstance(source, str) and is_hub_name(source):
+        yield "a name on the Hub (init_weights_from)"
+    options = plain.get("checkpoint")
+    place = options.get("dir") if isinstance(options, Mapping) else None
+    is_asked = any(text.startswith("checkpoint.dir=") for text in overrides)
+    if place is not None and not is_asked and not directory.checkpoints.is_dir():
+        yield f"{place} (checkpoint.dir)"
+
+
+def _sending(plain: Mapping[str, Any], folders: Sequence[Path]) -> Iterator[str]:
     trackers = plain.get("trackers")
     for name, node in (trackers if isinstance(trackers, Mapping) else {}).items():
         if not isinstance(node, Mapping) or node.get(TARGET) != _MLFLOW:
             continue
         uri, place = node.get("tracking_uri"), node.get("artifact_location")
-        if uri is not None and not (isinstance(uri, str) and _DATABASE.fullmatch(uri)):
+        match = _DATABASE.fullmatch(uri) if isinstance(uri, str) else None
+        if uri is not None and match is None:
             yield f"a server (trackers.{name}.tracking_uri)"
+        elif match is not None and not _is_store(Path(match[1]), folders):
+            yield f"{match[1]} (trackers.{name}.tracking_uri)"
         if place is not None:
             yield f"{place} (trackers.{name}.artifact_location)"
+
+
+def _is_store(path: Path, folders: Sequence[Path]) -> bool:
+    """Return whether MLflow may write to `path`: a database of its own, or new in `folders`."""
+    if not path.exists():
+        return any(path.resolve().is_relative_to(folder.resolve()) for folder in folders)
+    address = f"file:{quote(str(path.resolve()))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as database:
+            tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            return {name for (name,) in tables} >= _OF_MLFLOW
+    except sqlite3.Error:
+        return False
 
 
 def _marks(directory: RunDirectory) -> Iterator[str]:
@@ -135,6 +173,9 @@ def _marks(directory: RunDirectory) -> Iterator[str]:
             continue
         if any(_SERVER.match(text) for key, text in texts if key in _PLACES):
             yield f"a server ({path})"
+        databases = [Path(text[10:]) for _, text in texts if text.startswith("sqlite:///")]
+        if any(database.exists() and not _is_store(database, ()) for database in databases):
+            yield f"a database that is not MLflow's ({path})"
         if any(key == "name" and os.sep in text for key, text in texts):
             yield f"a file elsewhere ({path})"
 

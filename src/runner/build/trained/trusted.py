@@ -3,11 +3,13 @@
 What a config names with `_target_` is called. One that this user has not written, of a run from
 elsewhere, may name what is harmless to call: parts of runner made for configs, modules, optimizers
 and schedulers of torch, models and configs of transformers. For all else the user must say that he
-trusts it. Names are looked at before anything they name is imported.
+trusts it: also for what asks the Hub, and for secrets of his. Names are looked at before anything
+they name is imported.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from runner.config.evaluating import apply_evaluation_overrides
@@ -15,6 +17,7 @@ from runner.config.frozen import from_frozen, load_frozen
 from runner.config.interpolations import resolve
 from runner.config.own_targets import OWN_TARGETS
 from runner.config.run_config import RunConfig
+from runner.config.secrets import secrets_here
 from runner.config.targets import TARGET, TargetError, locate
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.config.validate import validate
@@ -31,6 +34,8 @@ _NO_TRAINING: dict[str, Any] = {  # nobody who uses a model builds these
     "trackers": {},
 }
 _OF_TORCH = ("torch.nn.", "torch.optim.")
+_DEFINED_THERE = (*_OF_TORCH, "torch.ao.nn.")
+_HUB = "runner.data.ocr_hub.ocr_hub"
 # With these, classes of transformers and a part of runner load code, or trust others to.
 _OPENING = frozenset(
     {
@@ -89,7 +94,8 @@ def refuse_untrusted(node: Any, directory: RunDirectory, trust: Trust) -> None:
 
 def untrusted(node: Any, trust: Trust) -> list[str]:
     """Return, each once and with its place, everything in `node` that must not be built."""
-    return list(dict.fromkeys(_untrusted(node, "", trust)))
+    found = [*_untrusted(node, "", trust), *_of_secrets(node, "", [*secrets_here().values()])]
+    return list(dict.fromkeys(found))
 
 
 def packages_of(found: list[str]) -> list[str]:
@@ -103,6 +109,8 @@ def _untrusted(node: Any, path: str, trust: Trust) -> Iterator[str]:
         for index, item in enumerate(node):
             yield from _untrusted(item, f"{path}[{index}]", trust)
     elif isinstance(node, Mapping):
+        if node.get(TARGET) == _HUB and not _is_folder(node.get("path")):
+            yield f"a name on the Hub ({f'{path}.path'.lstrip('.')})"
         for key, value in node.items():
             where = f"{path}.{key}".lstrip(".")
             if key == TARGET:
@@ -151,7 +159,7 @@ def _is_of_torch(target: str) -> bool:
         return True  # `validate` tells what is missing
     kinds = (nn.Module, optim.Optimizer, optim.lr_scheduler.LRScheduler)
     is_kind = isinstance(found, type) and issubclass(found, kinds)
-    return is_kind and found.__module__.startswith("torch.")
+    return is_kind and f"{found.__module__}.".startswith(_DEFINED_THERE)
 
 
 def _is_of_transformers(target: str) -> bool:
@@ -186,6 +194,22 @@ def is_opening(key: object) -> bool:
     """Return whether what stands under `key` may make something load code."""
     kernels = ("attn_implementation", "experts_implementation")
     return isinstance(key, str) and (key in _OPENING or key.endswith(kernels))
+
+
+def _of_secrets(node: Any, path: str, secrets: Sequence[str]) -> Iterator[str]:
+    """Give where the value of a secret variable stands: what reads it may send it or show it."""
+    if isinstance(node, list | tuple):
+        for index, item in enumerate(node):
+            yield from _of_secrets(item, f"{path}[{index}]", secrets)
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _of_secrets(value, f"{path}.{key}".lstrip("."), secrets)
+    elif isinstance(node, str) and any(secret in node for secret in secrets):
+        yield f"a secret of your environment ({path})"
+
+
+def _is_folder(path: object) -> bool:
+    return isinstance(path, str) and Path(path).is_dir()
 
 
 def _is_node(value: object) -> bool:

@@ -87,7 +87,8 @@ def clean(directory: Path, keep_best: int, is_agreed: bool) -> None:
 @click.option(
     "--check-only",
     is_flag=True,
-    help="Train nothing: tell what is another one now, and whether the code can be brought back.",
+    help="Train nothing: tell what is another one now, and whether the code can be brought back; "
+    "exit code 1 when anything is, be it a package.",
 )
 @click.pass_context
 def reproduce(

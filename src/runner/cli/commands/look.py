@@ -82,7 +82,8 @@ def compare(paths: tuple[Path, ...], **options: Any) -> None:
     """Tell how runs differ: config, code, versions, figures, and the first value that differs.
 
     Runs that differ in nothing but their seed are one side: told is their mean with its interval,
-    and of two or more sides whether their difference is real. A sweep stands for its runs.
+    and of two or more sides whether their difference is real. A sweep stands for its runs, a folder
+    for all that lie in it.
     """
     from runner.cli.compare import compare as tell
 

@@ -28,8 +28,8 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
     RunError without two runs.
     """
     runs: list[ComparedRun] = []
-    found, notes = _once(paths)
-    for directory, origin, overrides in found:
+    places, notes = _once(paths)
+    for directory, origin, overrides in places:
         if not directory.provenance.is_file():
             notes.append(f"{shown_path(directory.path)} has not begun, or has no run.json.")
             continue
@@ -40,9 +40,9 @@ def read_runs(paths: Sequence[Path]) -> tuple[list[ComparedRun], list[str]]:
             notes.append(f"{shown_path(directory.path)} cannot be read: {words}")
     if len(runs) < 2:
         told = f": {' '.join(notes)}" if notes else ""
+        found = f"only {runs[0].path}" if runs else f"none in {', '.join(map(str, paths))}"
         raise RunError(
-            f"to compare takes two runs that have begun, or a sweep of two; "
-            f"{len(runs) or 'none'} lies in {', '.join(map(str, paths))}{told}"
+            f"to compare takes two runs that have begun, or a sweep of two; found {found}{told}"
         )
     return runs, notes
 
@@ -52,6 +52,7 @@ def _once(paths: Sequence[Path]) -> tuple[list[_Found], list[str]]:
     real = [path.resolve() for path in paths]
     again = dict.fromkeys(path for at, path in enumerate(paths) if real[at] in real[:at])
     notes = [f"{shown_path(path)} was named twice, and is taken once." for path in again]
+    notes += _inside_of_another(dict(zip(real, paths, strict=True)))
     found: dict[Path, _Found] = {}
     for each in _directories(paths):
         directory, origin, _ = each
@@ -65,6 +66,17 @@ def _once(paths: Sequence[Path]) -> tuple[list[_Found], list[str]]:
         )
         found[here] = each if origin else found[here]
     return list(found.values()), notes
+
+
+def _inside_of_another(named: Mapping[Path, Path]) -> Iterator[str]:
+    """Tell what lies in a folder that is named too; of a run of a sweep its sweep is told."""
+    for real, path in named.items():
+        around = next((named[one] for one in real.parents if one in named), None)
+        if around is not None and not is_sweep(around):
+            yield (
+                f"{shown_path(path)} lies in {shown_path(around)}, which was named too, and is "
+                "taken once."
+            )
 
 
 def _directories(paths: Sequence[Path]) -> Iterator[_Found]:

@@ -108,9 +108,13 @@ def _refuse_links_out(directory: RunDirectory) -> None:
 
 
 def _scalars(node: object) -> dict[str, str]:
-    """Return what stands right in a node of run.json, as text; nothing for an absent one."""
+    """Return what stands right in a node of run.json, as text; nothing for what is empty."""
     pairs = node.items() if isinstance(node, Mapping) else ()
-    return {str(name): str(one) for name, one in pairs if isinstance(one, str | int | float)}
+    return {
+        str(name): str(one)
+        for name, one in pairs
+        if isinstance(one, str | int | float) and one != ""
+    }
 
 
 def _damaged(name: str, numbers: list[int]) -> str:

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from runner.cli.pages.evaluations import FILE_NAME
 from runner.errors import RunError
 from runner.reports.page import Sample
 from runner.reports.run.facts import SampleFacts
@@ -30,15 +32,26 @@ _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 def samples_of(directory: RunDirectory, config: Mapping[str, Any]) -> SampleFacts | None:
     """Return samples of the newest evaluation after the training; else those of the training.
 
-    RunError for a sheet of samples that cannot be read.
+    Those of the training come before samples without any picture. RunError for a sheet of samples
+    that cannot be read.
     """
     tables = [*directory.evaluations.glob(f"[!.]*/{_TABLE}"), *directory.predictions.glob("*.csv")]
     roots = _roots(directory, config)
-    for table in sorted(tables, key=lambda path: -path.stat().st_mtime):
-        facts = _of_table(table, roots)
-        if facts is not None:
-            return facts
-    return _of_sheet(directory.plots / SHEET)
+    newest = sorted(tables, key=lambda path: -path.stat().st_mtime)
+    whole = (_of_table(table, roots) for table in newest if not _is_cut_short(table))
+    found = next((facts for facts in whole if facts is not None), None)
+    if found is not None and any(sample.picture for sample in found.samples):
+        return found
+    return _of_sheet(directory.plots / SHEET) or found
+
+
+def _is_cut_short(table: Path) -> bool:
+    """Return whether a table is that of an evaluation with debug.limit_batches or the like."""
+    try:
+        told = json.loads((table.parent / FILE_NAME).read_text(encoding="utf-8"))
+        return any(str(word).startswith("debug.") for word in told.get("overrides", ()))
+    except _DAMAGES:
+        return False
 
 
 def in_order(samples: Iterable[Sample]) -> list[Sample]:

@@ -57,7 +57,7 @@ def code_of_then(
     places = [*source.get("path", ()), source.get("folder", ""), "src"]
     lines = len((code["diff"] or "").splitlines())
     return CodeOfThen(
-        description=f"commit {code['commit'][:12]} and {lines} lines of changes, in {copy}",
+        description=f"commit {code['commit'][:12]} and {lines} lines of changes",
         working_directory=here,
         path=[place for name in dict.fromkeys(places) if (place := copy / name).is_dir()],
         copy=copy,

@@ -130,6 +130,12 @@ document.querySelectorAll(".search").forEach((search) => {
   });
 });
 
+// ---- paper, on which nothing can be unfolded, has the config ----
+
+const folded = [...document.querySelectorAll("details:has(> .config):not([open])")];
+addEventListener("beforeprint", () => folded.forEach((one) => { one.open = true; }));
+addEventListener("afterprint", () => folded.forEach((one) => { one.open = false; }));
+
 // ---- commands to copy ----
 
 /** Copy where a page may; else mark the text, so that Ctrl+C takes it. */

@@ -1,5 +1,6 @@
 """What compared runs have measured: a table of figures, and the step at which values part."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from runner.reports.comparison.runs import (
@@ -11,6 +12,7 @@ from runner.reports.comparison.runs import (
     mode_of,
 )
 from runner.reports.page import Block, Paragraph, Table
+from runner.reports.sweep.statistics import Estimate
 from runner.run.parting import RowComparison
 
 _MOST_COLUMNS = 5  # more sides than this are rows
@@ -35,15 +37,21 @@ def figures(sides: Sequence[Side]) -> list[Block]:
         cells |= _cells(metric, sides, mode_of(metric, sides), is_ranked=are_alike)
     if not cells:
         return [Paragraph(text="Nothing was evaluated yet.")]
-    marked = "the better is marked *. " if are_alike else ""
     text = (
-        f"Values of the weights that are kept, those of the best step, or the last; {marked}"
-        "(lower), (higher): which is better."
+        "Measured at the best step of each run, whose weights are kept; a row that says last is of "
+        "the last step. (lower), (higher): which is better"
     )
+    has_groups = any(len(side.runs) > 1 for side in sides)
     if not are_alike:
-        text += " The runs are of different tasks or data: their figures are not ranked."
-    if any(len(side.runs) > 1 for side in sides):
+        text += ". The runs are of different tasks or data: their figures are not ranked."
+    elif has_groups:
+        text += "; the better is marked * where its interval lies apart from all others."
+    else:
+        text += "; the better is marked *."
+    if has_groups:
         text += " Over seeds: mean and 95% interval (Student's t) of the completed runs."
+    if any(side.repeats_seeds for side in sides):
+        text += " There are runs of one seed: runs of one seed count once, with their mean."
     return [Paragraph(text=text), side_table("metric", sides, cells), *_over_seeds(sides)]
 
 
@@ -53,7 +61,10 @@ def _cells(
     """Return the row of the kept weights and, where it says something else, that of the last."""
     rank = mode if is_ranked else None
     kept = [_kept(side, metric) for side in sides]
-    shown = _marked([mean for mean, _ in kept], [text for _, text in kept], rank)
+    best = best_index([mean for mean, _ in kept], rank)
+    if best is not None and not _lies_apart(best, sides, metric):
+        best = None
+    shown = _marked([text for _, text in kept], best)
     better = "" if mode is None else f" ({'lower' if mode == 'min' else 'higher'})"
     if not any(run.has_kept(metric) for side in sides for run in side.runs):
         return {f"{metric}, last{better}": shown}
@@ -62,7 +73,7 @@ def _cells(
     is_other = any(a != b for a, (b, _) in zip(last, kept, strict=True))
     if is_other and all(len(side.runs) == 1 for side in sides):
         texts = [figure_text(value) for value in last]
-        cells[f"{metric}, last"] = _marked(last, texts, rank)
+        cells[f"{metric}, last"] = _marked(texts, best_index(last, rank))
     return cells
 
 
@@ -91,8 +102,24 @@ def _kept(side: Side, metric: str) -> tuple[float | None, str]:
     return found.mean, f"{figure_text(found.mean)}{spread} (n={found.count})"
 
 
-def _marked(values: Sequence[float | None], texts: Sequence[str], mode: str | None) -> list[str]:
-    best = best_index(values, mode)
+def _lies_apart(best: int, sides: Sequence[Side], metric: str) -> bool:
+    """Return whether the interval of a side overlaps no other; single runs are without any."""
+    if all(len(side.runs) == 1 for side in sides):
+        return True
+    bounds = [_interval(side.estimate(metric)) for side in sides]
+    low, high = bounds[best]
+    others = [each for at, each in enumerate(bounds) if at != best]
+    return all(high < other_low or other_high < low for other_low, other_high in others)
+
+
+def _interval(found: Estimate | None) -> tuple[float, float]:
+    """Return the 95% interval of a mean: all numbers for one run, or for none that counts."""
+    if found is None or found.half_width is None:
+        return -math.inf, math.inf
+    return found.mean - found.half_width, found.mean + found.half_width
+
+
+def _marked(texts: Sequence[str], best: int | None) -> list[str]:
     return [f"{text} *" if at == best else text for at, text in enumerate(texts)]
 
 

@@ -53,7 +53,7 @@ def _runs(sides: Sequence[Side]) -> Table:
             side.first.name,
             str(len(side.runs)),
             ", ".join(dict.fromkeys(run.state for run in side.runs)),
-            str(max(run.step for run in side.runs)),
+            _steps(side),
             _what(side, sides),
             _paths(side),
         ]
@@ -79,6 +79,11 @@ def _what(side: Side, sides: Sequence[Side]) -> str:
     own = [word for word in side.first.overrides if word not in shared]
     is_group = len(side.runs) > 1
     return " ".join(word for word in own if not (is_group and word.startswith("seed=")))
+
+
+def _steps(side: Side) -> str:
+    steps = sorted({run.step for run in side.runs})
+    return str(steps[0]) if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
 
 
 def _paths(side: Side) -> str:

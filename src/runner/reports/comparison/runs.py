@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,16 @@ from runner.run.source.state import CodeState
 
 ABSENT = "(absent)"
 SEVERAL = "(several)"
-_LESS_IS_BETTER = ("loss", "cer", "wer", "mae", "mse", "rmse", "error", "fid", "perplexity")
-_MORE_IS_BETTER = ("accuracy", "f1", "precision", "recall", "exact_match", "r2", "whole")
+# How far a run is trained: keys of the layout, but runs of other lengths are not the same runs.
+_LENGTH = (
+    "trainer.max_epochs",
+    "trainer.max_steps",
+    "trainer.max_duration",
+    "trainer.target_score",
+)
+# The words with which a metric ends whose config does not tell which is better.
+_LESS_IS_BETTER = re.compile(r"(^|[^a-z])(loss|cer|wer|mae|mse|rmse|error|fid|perplexity)$")
+_MORE_IS_BETTER = re.compile(r"(^|[^a-z])(accuracy|f1|precision|recall|exact_match|r2|whole)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +83,24 @@ class Side:
         return self.runs[0]
 
     def values(self, metric: str) -> list[tuple[Any, float]]:
-        """Return seed and kept value of each run that was trained to its end."""
-        completed = (run for run in self.runs if run.state == "completed")
-        pairs = ((run.seed, run.kept_value(metric)) for run in completed)
+        """Return seed and kept value of each run that was trained to its end.
+
+        Runs of one seed are no independent ones: they count once, with their mean.
+        """
+        found: dict[object, list[tuple[Any, float]]] = {}
+        for run in self.runs:
+            value = run.kept_value(metric)
+            if run.state == "completed" and value is not None and math.isfinite(value):
+                key = run.path if run.seed is None else run.seed
+                found.setdefault(key, []).append((run.seed, value))
         return [
-            (seed, value) for seed, value in pairs if value is not None and math.isfinite(value)
+            (pairs[0][0], estimate([value for _, value in pairs]).mean) for pairs in found.values()
         ]
+
+    @property
+    def repeats_seeds(self) -> bool:
+        seeds = [run.seed for run in self.runs if run.seed is not None]
+        return len(set(seeds)) < len(seeds)
 
     def estimate(self, metric: str) -> Estimate | None:
         values = [value for _, value in self.values(metric)]
@@ -87,7 +108,7 @@ class Side:
 
 
 def sides_of(runs: Iterable[ComparedRun]) -> list[Side]:
-    """Return the runs grouped by all that makes their result but the seed.
+    """Return the runs grouped by all that makes their result but the seed, and by their length.
 
     Runs of different sweeps are on different sides, and so are single runs of different code. Where
     all would be one group, each run has a side of its own.
@@ -127,7 +148,8 @@ def differing(sides: Sequence[Side], *, layout: bool) -> dict[str, list[str]]:
         for key in keys
         if is_layout(key) is layout and not (has_groups and key == SEED)
     }
-    return {key: texts for key, texts in rows.items() if len(set(texts)) > 1 or SEVERAL in texts}
+    found = {key: texts for key, texts in rows.items() if len(set(texts)) > 1 or SEVERAL in texts}
+    return _in_short(found) if layout else found
 
 
 def surroundings(sides: Sequence[Side]) -> dict[str, list[str]]:
@@ -157,9 +179,9 @@ def mode_of(metric: str, sides: Sequence[Side]) -> str | None:
     if len(modes) == 1:
         return modes.pop()
     name = metric.rpartition(".")[2]
-    if name.endswith(_LESS_IS_BETTER):
+    if _LESS_IS_BETTER.search(name):
         return "min"
-    return "max" if name.endswith(_MORE_IS_BETTER) else None
+    return "max" if _MORE_IS_BETTER.search(name) else None
 
 
 def best_index(values: Sequence[float | None], mode: str | None) -> int | None:
@@ -172,9 +194,23 @@ def best_index(values: Sequence[float | None], mode: str | None) -> int | None:
 
 
 def _key(run: ComparedRun) -> str:
-    config = {k: v for k, v in run.config.items() if k != SEED and not is_layout(k)}
+    keys = (k for k in run.config if k != SEED and (k in _LENGTH or not is_layout(k)))
+    config = {key: run.config[key] for key in keys}
     code = None if run.origin else run.code
     return json.dumps([run.origin, code, config], sort_keys=True, default=str)
+
+
+def _in_short(rows: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return the rows, but of a tracker or callback that a side lacks what it is, no details."""
+    found: dict[str, list[str]] = {}
+    for key, texts in rows.items():
+        node = ".".join(key.split(".")[:2])
+        target = rows.get(f"{node}._target_", [])
+        if ABSENT in target and len({*texts} - {ABSENT}) == 1:
+            found[node] = target
+        elif not any(other.startswith(f"{key}.") for other in rows):
+            found[key] = texts
+    return found
 
 
 def _has(row: Row, split: str, name: str) -> bool:

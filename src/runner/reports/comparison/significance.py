@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from runner.reports.sweep.statistics import CONFIDENCE, estimate, t_quantile
+from runner.reports.sweep.statistics import CONFIDENCE, estimate, magnitude, t_quantile
 
 PAIRED = "the paired t test (Student 1908)"
 WELCH = "Welch's t test (Welch 1947)"
@@ -44,6 +44,8 @@ def difference(first: Group, second: Group, *, names: tuple[str, str], metric: s
     Welch's test does not assume that both scatter alike; its degrees of freedom are Satterthwaite's
     (1946). Without two runs on each side, or where nothing scatters, there is no p.
     """
+    scale = magnitude(value for _, value in (*first, *second))
+    first, second = ([(seed, value / scale) for seed, value in group] for group in (first, second))
     seeds, others = dict(first), dict(second)
     is_paired = seeds.keys() == others.keys() and len(seeds) == len(first) == len(second)
     told = {
@@ -55,14 +57,15 @@ def difference(first: Group, second: Group, *, names: tuple[str, str], metric: s
     if is_paired and len(seeds) > 1:
         one = estimate([others[seed] - seeds[seed] for seed in seeds])
         error = (one.deviation or 0.0) / math.sqrt(one.count)
-        return _judged(told, PAIRED, one.mean, error, one.count - 1)
+        return _judged(told, PAIRED, one.mean, error, one.count - 1, scale=scale)
     a, b = (estimate([value for _, value in group]) for group in (first, second))
     if a.deviation is None or b.deviation is None:
-        return Difference(**told, method=WELCH, mean=b.mean - a.mean)
+        return Difference(**told, method=WELCH, mean=scale * (b.mean - a.mean))
     parts = (a.deviation**2 / a.count, b.deviation**2 / b.count)
     error = math.sqrt(sum(parts))
     below = parts[0] ** 2 / (a.count - 1) + parts[1] ** 2 / (b.count - 1)
-    return _judged(told, WELCH, b.mean - a.mean, error, sum(parts) ** 2 / below if below else 1.0)
+    degrees = sum(parts) ** 2 / below if below else 1.0
+    return _judged(told, WELCH, b.mean - a.mean, error, degrees, scale=scale)
 
 
 def adjusted(differences: Sequence[Difference]) -> list[Difference]:
@@ -80,16 +83,22 @@ def adjusted(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def _judged(
-    told: Mapping[str, object], method: str, mean: float, error: float, degrees: float
+    told: Mapping[str, object],
+    method: str,
+    mean: float,
+    error: float,
+    degrees: float,
+    *,
+    scale: float,
 ) -> Difference:
     if error == 0.0:
-        return Difference(**told, method=method, mean=mean)  # type: ignore[arg-type]
+        return Difference(**told, method=method, mean=scale * mean)  # type: ignore[arg-type]
     from scipy.special import stdtr  # a tenth of the time of scipy.stats
 
     return Difference(
         **told,  # type: ignore[arg-type]
         method=method,
-        mean=mean,
-        half_width=t_quantile(degrees) * error,
+        mean=scale * mean,
+        half_width=scale * t_quantile(degrees) * error,
         p=2 * float(stdtr(degrees, -abs(mean) / error)),
     )

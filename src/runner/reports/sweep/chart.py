@@ -15,7 +15,7 @@ def sweep_chart(results: SweepResults) -> Chart:
     chosen = {run.number for run in best}
     others = [run for run in results.runs if run.number not in chosen and run.curve]
     top = [
-        Line(name=_name(run), points=thinned(run.curve), tone=tone)
+        Line(name=_name(run), points=thinned(run.curve), tone=tone, figure=run.score)
         for tone, run in zip(TONES, best, strict=False)
     ]
     faint = [

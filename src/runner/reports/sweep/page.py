@@ -5,7 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from runner.reports.figures import text_of
+from runner.reports.figures import BEST, text_of
 from runner.reports.page import Block, Charts, Folded, Page, Paragraph, Picture, Section, Table
 from runner.reports.sweep.chart import sweep_chart
 from runner.reports.sweep.pareto import comparable, pareto_front
@@ -158,8 +158,12 @@ def _unranked_row(run: RunResult) -> list[str]:
 def _curves(results: SweepResults, pictures: Mapping[str, int]) -> Section:
     blocks: list[Block] = []
     if CURVES in pictures:
+        coloured = min(len(ranked(results.runs, mode=results.mode)), len(BEST))
+        which = (
+            f", the {coloured} best completed ones in colour" if pictures[CURVES] > coloured else ""
+        )
         caption = (
-            f"{results.metric} of {pictures[CURVES]} runs; the best completed ones in colour. "
+            f"{results.metric} of {pictures[CURVES]} runs{which}; beside a name stands the score. "
             "Values far from all others may lie outside of the picture."
         )
         picture = Picture(file_name=CURVES, caption=caption)
@@ -228,6 +232,7 @@ def _effect(effect: Effect, mode: str) -> list[Block]:
     text = f"{effect.key}: the means differ by up to {text_of(effect.size)}."
     if effect.key == SEED:
         text += " A seed is no setting to choose by: this is noise."
+        return [Paragraph(text=text)]
     if effect.correlation is not None:
         text += f" {_correlation(effect, effect.correlation, mode)}"
     header = [effect.key, f"mean ({better(mode)})", "95% interval", "n"]

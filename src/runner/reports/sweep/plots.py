@@ -21,6 +21,7 @@ from runner.reports.figures import (
     text_of,
 )
 from runner.reports.sweep.pareto import comparable, pareto_front
+from runner.reports.sweep.statistics import SEED
 from runner.reports.sweep.table import (
     RunResult,
     SweepResults,
@@ -170,10 +171,9 @@ def _draw_parameter(axis: Axes, results: SweepResults, key: str, best: Sequence[
     axis.scatter(xs, scores, s=size, color=BEST[0], alpha=alpha, linewidths=0, zorder=2)
     if runs:
         axis.scatter(xs[:1], scores[:1], s=70, color=BEST[1], marker="*", zorder=4)
-    if is_strip:
-        _draw_means_of_words(axis, xs, scores)
-    else:
-        _draw_means_of_numbers(axis, xs, scores)
+    if key != SEED:  # the means of seeds are noise
+        draw_means = _draw_means_of_words if is_strip else _draw_means_of_numbers
+        draw_means(axis, xs, scores)
     return scale_scores(axis, scores, scores[:1])
 
 

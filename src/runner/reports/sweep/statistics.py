@@ -68,13 +68,18 @@ def without(results: SweepResults, runs: Iterable[RunResult]) -> SweepResults:
 
 def estimate(scores: Sequence[float]) -> Estimate:
     """Return mean, deviation and interval (Student's t) of at least one score."""
-    count = len(scores)
-    mean = math.fsum(scores) / count
+    count, scale = len(scores), magnitude(scores)
+    mean = scale * (math.fsum(score / scale for score in scores) / count)
     if count < 2:
         return Estimate(mean=mean, count=count)
-    deviation = math.sqrt(math.fsum((score - mean) ** 2 for score in scores) / (count - 1))
+    deviation = math.hypot(*(score - mean for score in scores)) / math.sqrt(count - 1)
     half_width = t_quantile(count - 1) * deviation / math.sqrt(count)
     return Estimate(mean=mean, count=count, deviation=deviation, half_width=half_width)
+
+
+def magnitude(values: Iterable[float]) -> float:
+    """Return the power of two to divide `values` by, exactly, so that no sum of them overflows."""
+    return math.ldexp(1.0, math.frexp(max(map(abs, values)))[1] - 1)
 
 
 def t_quantile(degrees: float) -> float:
@@ -114,8 +119,8 @@ def seed_deviation(groups: Iterable[SeedGroup]) -> float | None:
     freedom = sum(one.count - 1 for one in several)
     if not freedom:
         return None
-    squares = math.fsum((one.count - 1) * (one.deviation or 0.0) ** 2 for one in several)
-    return math.sqrt(squares / freedom)
+    parts = (math.sqrt(one.count - 1) * (one.deviation or 0.0) for one in several)
+    return math.hypot(*parts) / math.sqrt(freedom)
 
 
 def effects(results: SweepResults) -> list[Effect]:
