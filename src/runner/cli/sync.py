@@ -16,6 +16,7 @@ from runner.run.directory import RunDirectory
 from runner.run.signature import StrangerError, refuse_stranger
 from runner.sweeps import record
 from runner.sweeps.directory import SweepDirectory, is_sweep
+from runner.trackers.mlflow.uri import checked_tracking_uri
 from runner.trackers.tracker import Synced
 
 
@@ -25,6 +26,8 @@ def sync(paths: Sequence[Path], *, to: str | None = None, trust: Trust = NOBODY_
     What was made elsewhere needs `trust`. RunError at the end if a server did not take all, or
     nothing was found.
     """
+    if to is not None:
+        to = checked_tracking_uri(to, at="--to")
     places = list(dict.fromkeys(place for path in paths for place in _places(path)))
     if not places:
         raise RunError(
@@ -38,13 +41,19 @@ def sync(paths: Sequence[Path], *, to: str | None = None, trust: Trust = NOBODY_
         try:
             _refuse_stranger(place, trust)
             for synced in _sync(place, feeding):
-                print(f"{place}: {_line(synced)}", flush=True)
-                problems += [synced.problem] if synced.problem else []
+                if not synced.problem or len(places) > 1:  # of one place the error tells it
+                    print(f"{place}: {synced.place}: {_said(synced)}", flush=True)
+                if synced.problem:
+                    is_alone = len(places) == 1
+                    problems.append(f"{place}: {_said(synced)}" if is_alone else synced.problem)
         except StrangerError as error:
             strangers.append(error)
-        except (RunnerError, OSError, ValueError, LookupError) as error:  # it hides no other run
-            print(f"{place}: cannot be delivered: {error}", flush=True)
-            problems.append(f"{place}: {error}")
+        except Exception as error:  # whatever one run holds, it hides no other
+            reason = _reason(error)
+            print(f"{place}: cannot be delivered: {reason}", flush=True)
+            problems.append(f"{place}: {reason}")
+    if len(places) == 1 and len(problems) > 1:
+        problems = ["\n".join(problems)]
     _tell(problems, strangers, paths)
 
 
@@ -59,6 +68,11 @@ def _tell(problems: list[str], strangers: list[StrangerError], paths: Sequence[P
         raise first if len(strangers) == 1 else first.for_all(paths, count=len(strangers))
     others = len(set(problems)) - 1
     raise RunError(f"{problems[0]}{f' ({others} other problems, above)' if others else ''}")
+
+
+def _reason(error: Exception) -> str:
+    is_sentence = isinstance(error, RunnerError | OSError | ValueError)
+    return str(error) if is_sentence else f"{type(error).__name__}: {error}"
 
 
 def _refuse_stranger(place: Path, trust: Trust) -> None:
@@ -93,7 +107,7 @@ def _sync(place: Path, feeding: Feeding) -> Iterator[Synced]:
             yield replace(synced, place=f"run {directory.path.name}: {synced.place}")
 
 
-def _line(synced: Synced) -> str:
+def _said(synced: Synced) -> str:
     if synced.problem:
         said = f"{synced.new} rows delivered, not all: {synced.problem}"
     elif synced.note:
@@ -104,4 +118,4 @@ def _line(synced: Synced) -> str:
         said = f"files and state delivered, {synced.there} rows were there"
     else:
         said = f"nothing new, {synced.there} rows are there"
-    return f"{synced.place}: {said}"
+    return said

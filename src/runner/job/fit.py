@@ -38,6 +38,7 @@ from runner.runtime.seeds import mix, seed_everything
 from runner.runtime.signals import StopRequests, step_to_stop_after
 from runner.runtime.watchdog import Watchdog, patience_seconds
 from runner.sweeps.directory import sweep_around
+from runner.trackers.guarded import finish_trackers, start_trackers
 from runner.trackers.tags import run_tags
 from runner.trackers.tracker import TrackedRun, Tracker
 from runner.training.loop import TrainingLoop
@@ -64,7 +65,7 @@ class Job:
 
 def fit(job: Job) -> Result:
     """Do `job` and return its result; Interrupted when it was asked to stop and has saved."""
-    started: list[Tracker] = []
+    started: dict[str, Tracker] = {}
     with (
         StopRequests(after_step=step_to_stop_after()) as stop,
         own_logging(),
@@ -93,7 +94,7 @@ def fit(job: Job) -> Result:
                     session,
                     stop,
                     job.hang_timeout,
-                    on_restored=lambda: started.extend(_start_trackers(job)),
+                    on_restored=lambda: started.update(_start_trackers(job)),
                 )
                 session.outcome = "pruned" if result.is_pruned else "completed"
                 _log.info("%s", last_words(result, job.directory, job.description.config))
@@ -264,11 +265,11 @@ def _keep_preprocessor(job: Job, parts: Parts) -> None:
         save_preprocessor(parts.preprocessor, folder)
 
 
-def _start_trackers(job: Job) -> list[Tracker]:
+def _start_trackers(job: Job) -> dict[str, Tracker]:
     config = job.description.config
     nodes = config.get("trackers") or {}
-    for name, tracker in job.trackers.items():
-        run = TrackedRun(
+    runs = {
+        name: TrackedRun(
             directory=job.directory,
             name=job.description.name,
             tracker=name,
@@ -278,17 +279,15 @@ def _start_trackers(job: Job) -> list[Tracker]:
             delivered_to=job.delivered_to,
             sweep=sweep_around(job.directory),
         )
-        tracker.start(run)
-    return list(job.trackers.values())
+        for name in job.trackers
+    }
+    return start_trackers(job.trackers, runs)
 
 
-def _finish_trackers(trackers: list[Tracker], directory: RunDirectory) -> None:
+def _finish_trackers(trackers: Mapping[str, Tracker], directory: RunDirectory) -> None:
     status = read_raw_status(directory.status)
-    if status is None:
-        return
-    files = _final_model(directory)
-    for tracker in trackers:
-        tracker.finish(status.state, files)
+    if status is not None:
+        finish_trackers(trackers, status.state, _final_model(directory))
 
 
 def _final_model(directory: RunDirectory) -> list[Path]:

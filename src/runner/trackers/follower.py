@@ -7,7 +7,6 @@ what it needs to go on there exactly, stands in the mark RUN_DIR/trackers/NAME.j
 each delivery.
 """
 
-import json
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 from runner.files import write_json_atomically
 from runner.run.journal import Row
 from runner.trackers.journal_tail import begins_a_line, count_rows, has_more, read_rows
+from runner.trackers.marks import damaged, read_mark
 from runner.trackers.tracker import TrackedRun
 
 MARK_VERSION = 1
@@ -113,12 +113,13 @@ class Follower:
         return (0, None) if mark is None else (mark["offset"], mark["sink"])
 
     def _valid_mark(self) -> dict[str, Any] | None:
-        try:
-            mark = json.loads(self.mark_path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        mark = read_mark(self.mark_path)
+        if mark is None:
             return None
         if mark.get("version") != MARK_VERSION or mark.get("target") != self._target:
             return None
+        if not isinstance(mark.get("offset"), int) or not isinstance(mark.get("sink"), dict):
+            raise damaged(self.mark_path, "it lacks what its sink goes on with")
         if not begins_a_line(self._journal, offset=mark["offset"]):
             _log.warning("trackers.%s: the journal has lost its end: all again", self._run.tracker)
             return None

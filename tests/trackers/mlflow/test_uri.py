@@ -82,3 +82,16 @@ def test_without_a_driver_of_postgresql_the_command_that_helps_is_told(monkeypat
     monkeypatch.delitem(sys.modules, "psycopg2", raising=False)
     with pytest.raises(ConfigError, match=r"pip install 'runner\[postgresql\]'"):
         checked_tracking_uri("postgresql://me@server/runs")
+
+
+@pytest.mark.parametrize("uri", ["foo://x", "htpp://server:5000", "sqllite:///outputs/mlflow.db"])
+def test_a_store_that_mlflow_does_not_know_is_refused(uri):
+    with pytest.raises(ConfigError, match=r"tracking_uri: MLflow has no store of the kind '\w+'"):
+        checked_tracking_uri(uri)
+
+
+@pytest.mark.parametrize(
+    "uri", ["mysql+pymysql://me@server/runs", "databricks://profile", "uc://server", "https://s"]
+)
+def test_the_kinds_of_store_that_mlflow_knows_are_taken(uri):
+    assert checked_tracking_uri(uri) == uri

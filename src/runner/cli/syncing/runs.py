@@ -1,7 +1,10 @@
 """`sync` for single runs: what each of their trackers is told and given."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import Timer
 from typing import Any
 
 from runner.build.trained.result import final_model
@@ -17,6 +20,7 @@ from runner.trackers.tags import run_tags
 from runner.trackers.tracker import LateTracker, Synced, TrackedRun
 
 NO_TRACKER = "its config has none that is fed later; --to URI delivers it to MLflow"
+PATIENCE_SECONDS = 5.0  # before a wait is told
 
 
 class Feeding:
@@ -30,7 +34,8 @@ class Feeding:
         """Return what `sync` does, unless it failed for this `place` before."""
         if place in self._given_up:
             return Synced(place=place, problem=self._given_up[place])
-        synced = sync()
+        with _told_if_slow(place):
+            synced = sync()
         if synced.problem:
             self._given_up[place] = synced.problem
         return synced
@@ -44,6 +49,19 @@ class Feeding:
         return {
             "mlflow": MLflowTracker(tracking_uri=self.to) if first is None else first.at(self.to)
         }
+
+
+@contextmanager
+def _told_if_slow(place: str) -> Iterator[None]:
+    """Say on stderr that `place` lets wait, once."""
+    line = f"waiting for {place} ..."
+    timer = Timer(PATIENCE_SECONDS, lambda: print(line, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def sync_run(directory: RunDirectory, feeding: Feeding) -> Iterator[Synced]:

@@ -28,6 +28,7 @@ class Ending:
     files: list[str] = field(default_factory=list)  # others; a directory keeps its name
     summary: dict[str, float] = field(default_factory=dict)  # metrics of a sweep
     ended_ms: int = 0
+    is_late: bool = False  # told by no job: one may go on meanwhile, so that its status counts
 
 
 def write_message(pipe: IO[str], message: Any) -> None:

@@ -6,18 +6,21 @@ Nothing here can hurt training: it only reads the run directory, but for its own
 import logging
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
 from runner.run.journal import Row
-from runner.run.status import read_raw_status
+from runner.run.status import read_raw_status, read_status
 from runner.trackers.delivery.messages import Ending
 from runner.trackers.journal_tail import begins_a_line, has_more, read_rows
 from runner.trackers.mlflow.artifacts import Artifacts
 from runner.trackers.mlflow.best import log_best
 from runner.trackers.mlflow.datasets import log_datasets
 from runner.trackers.mlflow.evaluations import deliver_evaluations
+from runner.trackers.mlflow.handover import stamp_of
+from runner.trackers.mlflow.home import claim, is_at_home, is_taken, original_of, settle
 from runner.trackers.mlflow.mark import Mark, MarkFile
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.states import mlflow_state
@@ -48,6 +51,8 @@ class Delivery:
         self._mark_file = MarkFile(self._directory.tracker("mlflow"))
         self._mark: Mark = self._mark_file.load(self._address)
         self._mark.written = order.written
+        if (original := original_of(self._mark, self._directory, self._address)) is not None:
+            self._part(f"this is a copy of {original}, which is there too")
         self._store: MLflowStore | None = None
         self._parameters: dict[str, str] = {}  # that MLflow does not have yet
         self._tags: dict[str, str] = {}  # likewise
@@ -69,8 +74,7 @@ class Delivery:
         store, run_id = self._open()
         self._check_mark()
         self._nest()
-        if self._mark.offset == 0 and not self._is_empty:
-            self._known = store.known_steps(run_id)  # more than the mark counts, perhaps
+        self._look_ahead(store, run_id)
         while True:
             rows, offset = read_rows(self._directory.journal, offset=self._mark.offset)
             if rows:
@@ -80,19 +84,18 @@ class Delivery:
                 break
             self._mark.rows += len(rows)
             self._mark.offset = offset
-            if not self._known:
-                self._save_mark()
+            self._forget_known(rows[-1].step)
+            self._save_mark()
         if self._order.checkpoints == EACH:
             self._artifacts(store).store_checkpoints()
-        if self._known:  # a kill on the way must not forget that some rows are there
-            self._known = {}
-            self._save_mark()
 
     def deliver_all(self, ending: Ending) -> None:
         """Deliver rows and pictures, tell how the run ended, then deliver what may be big.
 
         How it ended is told first: that must not wait for weights which take long, or fail.
         """
+        if ending.is_late:
+            ending = self._as_it_stands(ending)
         self.deliver_rows()
         if ending.state == STILL_RUNNING:
             return
@@ -129,9 +132,13 @@ class Delivery:
         )
         self._save_mark()
         found = None if is_new else store.find_run(self._mark)
+        if found is not None and is_taken(self._mark, found.holder):
+            self._part("another copy of this run goes on there", self._mark.experiment_id)
+            found = None
         run_id = self._create(store) if found is None else self._continue(store, found)
         self._mark.run_id, self._mark.state, self._mark.told = run_id, "RUNNING", STILL_RUNNING
         self._mark.parent = order.tags.get(PARENT_TAG, self._mark.parent)
+        settle(self._mark, self._directory)
         self._save_mark()
         self._is_empty = found is None
         if self._directory.config.exists():
@@ -150,6 +157,7 @@ class Delivery:
             )
         self._parameters, self._tags = dict(order.parameters), {}
         mark.creations += 1
+        settle(mark, self._directory)
         self._save_mark()
         tags = order.tags | ending_tags(STILL_RUNNING, None)
         return store.create_run(mark, name=order.name, started_ms=order.started_ms, tags=tags)
@@ -159,8 +167,22 @@ class Delivery:
         self._parameters, changed = found.news(self._order.parameters)
         self._tags = self._order.tags | {f"changed.{key}": text for key, text in changed.items()}
         self._tags |= self._tags_of(STILL_RUNNING)
+        if not is_at_home(self._mark, self._directory):
+            word = claim(self._mark)
+            self._save_mark()
+            store.hold(found.id, word)
         store.set_running(found.id)
         return found.id
+
+    def _part(self, reason: str, experiment_id: str | None = None) -> None:
+        """Leave the MLflow run of the mark to another directory, and begin one with all rows."""
+        logger.warning(
+            "run %s of %s is left alone: %s; delivering all to a new one",
+            self._mark.run_id,
+            self._address,
+            reason,
+        )
+        self._mark = Mark(written=self._order.written, experiment_id=experiment_id)
 
     def _log(
         self,
@@ -196,6 +218,32 @@ class Delivery:
             )
             mark.offset = mark.rows = 0
             self._save_mark()
+
+    def _as_it_stands(self, ending: Ending) -> Ending:
+        """Return the ending by the status of now: a job may have held the lock, and ended since."""
+        status = read_status(self._directory)
+        state = ending.state if status is None else status.state
+        if state == ending.state:
+            return ending
+        ended_ms = int(stamp_of(self._directory.status) / 1e6)
+        return replace(ending, state=state, ended_ms=ended_ms, model_files=[])
+
+    def _look_ahead(self, store: MLflowStore, run_id: str) -> None:
+        """Ask what MLflow has of the steps behind the mark.
+
+        There are some if a delivery was killed before it had marked them, or the journal has lost
+        its end: also those that run again in this job and the next ones.
+        """
+        may_be_ahead = self._mark.offset == 0 and not self._is_empty
+        if not self._known and (may_be_ahead or self._mark.is_ahead):
+            self._known = store.known_steps(run_id)
+            self._mark.is_ahead = bool(self._known)
+            self._save_mark()
+
+    def _forget_known(self, step: int) -> None:
+        """Go on without asking, once the journal is behind all that MLflow had."""
+        if step > max((max(steps) for steps in self._known.values() if steps), default=-1):
+            self._known, self._mark.is_ahead = {}, False
 
     def _tags_of(self, state: str) -> dict[str, str]:
         """Return how the run stands; an error that is of the past is taken back."""

@@ -5,7 +5,6 @@ delivered when it begins, and again, with its ending, when it ends. A job that i
 first; how it ended the sweep knows from its status. There is never a password in it.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from runner.files import write_json_atomically
 from runner.run.directory import RunDirectory
 from runner.trackers.journal_tail import count_rows
+from runner.trackers.marks import damaged, read_mark
 from runner.trackers.mlflow.evaluations import new_evaluations
 from runner.trackers.mlflow.mark import MarkFile
 from runner.trackers.mlflow.order import Order
@@ -55,15 +55,17 @@ def censored(handover: Handover) -> Handover:
 
 
 def read_handover(directory: RunDirectory) -> Handover | None:
-    """Return what the last job of the run left, None if there was none."""
+    """Return what the last job of the run left, None if none did; ValueError if it is damaged."""
     path = handover_path(directory)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    content = read_mark(path)
+    if content is None:
         return None
-    if (version := content.pop("version")) != HANDOVER_VERSION:
+    if (version := content.pop("version", None)) != HANDOVER_VERSION:
         raise ValueError(f"{path} has version {version}, expected {HANDOVER_VERSION}")
-    return handover_of(content)
+    try:
+        return handover_of(content)
+    except (TypeError, KeyError) as error:  # of names that are missing, or that nobody knows
+        raise damaged(path, str(error)) from error
 
 
 def handover_of(content: Mapping[str, Any]) -> Handover:

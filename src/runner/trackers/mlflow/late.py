@@ -22,6 +22,7 @@ from runner.trackers.mlflow.handover import (
     read_handover,
     stamp_of,
 )
+from runner.trackers.mlflow.home import original_of
 from runner.trackers.mlflow.mark import Mark, MarkFile
 from runner.trackers.mlflow.order import Order
 from runner.trackers.mlflow.process import launch_process, log_of
@@ -57,7 +58,11 @@ def sync_run(order: Order, state: str, model_files: list[str], *, seconds: float
     run = LateRun(directory=directory, handover=Handover(order=order), state=state)
     address = without_credentials(order.uri)
     ended_ms = int(stamp_of(directory.status) / 1e6)
-    ending = Ending(state=state, seconds=seconds, model_files=model_files, ended_ms=ended_ms)
+    ending = Ending(
+        state=state, seconds=seconds, model_files=model_files, ended_ms=ended_ms, is_late=True
+    )
+
+    original = original_of(_mark(directory, address), directory, address)
 
     def deliver() -> str:
         faults: list[str] = []
@@ -66,11 +71,18 @@ def sync_run(order: Order, state: str, model_files: list[str], *, seconds: float
         return "" if child.finish(ending) else problem_of(order, seconds, "".join(faults))
 
     synced = _sync(order, [run], deliver, is_behind=run.lacks(address))
-    left_out = unreadable(directory, _mark(directory, address))
-    if not left_out or synced.problem or synced.note:
+    return _with_notes(synced, unreadable(directory, _mark(directory, address)), original)
+
+
+def _with_notes(synced: Synced, left_out: Sequence[str], original: Path | None) -> Synced:
+    """Add what else is to be told of a run that was delivered."""
+    notes = [f"left out: {'; '.join(left_out)}"] if left_out else []
+    if original is not None and synced.has_told:
+        notes.append(f"it is a copy of {original}, and has an MLflow run of its own")
+    if not notes or synced.problem or synced.note:
         return synced
     rows = f"{synced.new} rows delivered, {synced.there} were there"
-    return replace(synced, note=f"{rows}; left out: {'; '.join(left_out)}")
+    return replace(synced, note="; ".join([rows, *notes]))
 
 
 def sync_sweep_at(

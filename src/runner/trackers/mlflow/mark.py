@@ -1,11 +1,12 @@
 """The mark: what of a run's journal has arrived at an MLflow server, remembered beside the run."""
 
-import json
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from runner.files import write_json_atomically
+from runner.trackers.marks import damaged, read_mark
 
 MARK_VERSION = 1
 
@@ -25,6 +26,7 @@ class Mark:
     creations: int = 0  # how often the run was asked for; more than once, and there may be doubles
     offset: int = 0  # bytes of the journal delivered
     rows: int = 0
+    is_ahead: bool = False  # the server may have values of steps that come behind `offset`
     artifacts: dict[str, str] = field(default_factory=dict)  # file stamp by name on the server
     state: str | None = None  # MLflow's word, once told
     told: str | None = None  # likewise runner's, which knows more of them
@@ -34,6 +36,10 @@ class Mark:
     version: str | None = None  # likewise the number
     written: str | None = None
     parent: str | None = None  # the MLflow run of the sweep below which it is shown
+    path: str | None = None  # the home of the run, see home.py
+    inode: int | None = None
+    holder: str | None = None
+    claim: str | None = None
 
 
 def stamp_of_file(path: Path) -> str:
@@ -42,7 +48,10 @@ def stamp_of_file(path: Path) -> str:
 
 
 class MarkFile:
-    """The marks of one run, one for each server it was ever delivered to, by address."""
+    """The marks of one run, one for each server it was ever delivered to, by address.
+
+    Every method raises ValueError if the file is damaged, or of another version.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -63,11 +72,20 @@ class MarkFile:
         write_json_atomically(self._path, {"version": MARK_VERSION, "servers": servers})
 
     def _read(self) -> dict[str, dict]:
-        if not self._path.exists():
+        content = read_mark(self._path)
+        if content is None:
             return {}
-        content = json.loads(self._path.read_text(encoding="utf-8"))
-        if content["version"] != MARK_VERSION:
-            raise ValueError(
-                f"{self._path} has version {content['version']}, expected {MARK_VERSION}"
-            )
-        return content["servers"]
+        if (version := content.get("version")) != MARK_VERSION:
+            raise ValueError(f"{self._path} has version {version}, expected {MARK_VERSION}")
+        servers = content.get("servers")
+        if not isinstance(servers, dict) or not all(map(_is_mark, servers.values())):
+            raise damaged(self._path, "it has no marks of servers")
+        return servers
+
+
+def _is_mark(known: object) -> bool:
+    """Tell whether it has fields of `Mark` alone, each of its kind."""
+    kinds: dict[str, Any] = {item.name: item.type for item in fields(Mark)} | {"artifacts": dict}
+    return isinstance(known, dict) and all(
+        name in kinds and isinstance(value, kinds[name]) for name, value in known.items()
+    )

@@ -25,6 +25,8 @@ from runner.trackers.mlflow.metric_names import metric_name
 from runner.trackers.mlflow.uri import with_driver
 
 KEY_TAG = "runner.key"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's pages for training
+HOLDER_TAG = "runner.holder"  # see home.py
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class StoredRun:
 
     id: str
     parameters: Mapping[str, str]
+    holder: str | None = None
 
     def news(self, wanted: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         """Return the parameters that are not there, and those that are there with other values."""
@@ -64,7 +67,8 @@ class MLflowStore:
         run = self._get(mark.run_id) if mark.run_id else next(iter(self._search(mark)), None)
         if run is None or run.info.lifecycle_stage != "active":
             return None
-        return StoredRun(id=run.info.run_id, parameters=run.data.params)
+        holder = run.data.tags.get(HOLDER_TAG)
+        return StoredRun(id=run.info.run_id, parameters=run.data.params, holder=holder)
 
     def create_run(self, mark: Mark, *, name: str, started_ms: int, tags: Mapping[str, str]) -> str:
         """Create the run of `mark`, which is running, and return its id."""
@@ -87,6 +91,10 @@ class MLflowStore:
         for run in self._search(mark, max_results=100):
             if run.info.run_id != mark.run_id:
                 self._client.delete_run(run.info.run_id)
+
+    def hold(self, run_id: str, holder: str) -> None:
+        """Put on the run the word of the directory that goes on with it."""
+        self._client.set_tag(run_id, HOLDER_TAG, holder)
 
     def set_running(self, run_id: str) -> None:
         """Set a run that had ended running again."""
@@ -158,7 +166,9 @@ class MLflowStore:
         if found is not None:
             return found.experiment_id
         try:
-            return self._client.create_experiment(name, artifact_location=artifact_location)
+            return self._client.create_experiment(
+                name, artifact_location=artifact_location, tags=_KIND
+            )
         except MlflowException:
             found = self._client.get_experiment_by_name(name)  # another run was faster
             if found is None:

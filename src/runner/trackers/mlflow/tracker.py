@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from runner.config.secrets import redacted
 from runner.errors import ConfigError, RunError
 from runner.run.directory import RunDirectory
 from runner.run.provenance import read_provenance
@@ -21,6 +22,7 @@ from runner.trackers.delivery.messages import Ending
 from runner.trackers.journal_tail import count_rows
 from runner.trackers.mlflow.datasets import datasets_of
 from runner.trackers.mlflow.handover import Handover, write_handover
+from runner.trackers.mlflow.home import original_of
 from runner.trackers.mlflow.late import place_of, sync_run
 from runner.trackers.mlflow.mark import Mark, MarkFile
 from runner.trackers.mlflow.order import Order
@@ -115,10 +117,10 @@ class MLflowTracker:
         uri = _same_server(run, written, run.delivered_to.get(written, self._uri))
         return Order(
             directory=str(run.directory.path.absolute()),
-            name=self._run_name or _label(run) or run.directory.path.name,
+            name=redacted(self._run_name or _label(run) or run.directory.path.name),
             uri=uri,
             written=written,
-            experiment=self._experiment or run.name,
+            experiment=redacted(self._experiment or run.name),
             artifact_location=self._artifact_location or _beside_database(uri),
             started_ms=_started_ms(run.directory),
             parameters=flatten(run.parameters),
@@ -131,8 +133,13 @@ class MLflowTracker:
 
     def start(self, run: TrackedRun) -> None:
         """Start the delivery process; takes milliseconds and never fails for MLflow's sake."""
-        self._run = run
-        self._order = self.order(run)
+        order = self.order(run)
+        try:
+            _tell_of_copy(order)
+        except (OSError, ValueError) as error:
+            logger.warning("MLflow will not get this run: %s", error)
+            return
+        self._run, self._order = run, order
         if _is_delivered_by_sweep(self._order, run):
             _hand_over(run, Handover(order=self._order))
         else:
@@ -223,6 +230,18 @@ def _mark_of(order: Order) -> Mark:
     return marks.load(without_credentials(order.uri))
 
 
+def _tell_of_copy(order: Order) -> None:
+    """Say so if the run is a copy; raises what is wrong with its mark."""
+    directory, address = RunDirectory(Path(order.directory)), without_credentials(order.uri)
+    original = original_of(_mark_of(order), directory, address)
+    if original is not None:
+        logger.info(
+            "MLflow: this run is a copy of %s, which is there too: it gets an MLflow run of its "
+            "own, with all its values",
+            original,
+        )
+
+
 def _tell(error: Exception) -> None:
     logger.warning("the delivery to MLflow did not start: %s", error)
 
@@ -238,7 +257,7 @@ def _same_server(run: TrackedRun, written: str, uri: str) -> str:
     """Return the address to which the first job of `run` was delivered, or `uri` for a new run."""
     try:
         first = MarkFile(run.directory.tracker("mlflow")).address_of(written)
-    except (OSError, ValueError):  # told by the delivery, in its log
+    except (OSError, ValueError):  # told where the delivery begins
         return uri
     if first is None or first == without_credentials(uri):
         return uri

@@ -1,6 +1,7 @@
 """The address of an MLflow server or store: made absolute, and free of written-down passwords."""
 
 import os
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -11,29 +12,40 @@ from runner.trackers.packages import require
 _SQLITE = "sqlite:///"
 _POSTGRESQL = "postgresql://"
 _POSTGRESQL_EXTRA = "'runner[postgresql]'"
+_KINDS = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "uc")
 _FILE_STORE = (
-    "trackers.mlflow.tracking_uri: MLflow no longer takes the folder {uri!r} as a store; "
+    "{at}: MLflow no longer takes the folder {uri!r} as a store; "
     "use a file such as sqlite:///outputs/mlflow.db, or the address of a server"
 )
+_UNKNOWN_KIND = (
+    "{at}: MLflow has no store of the kind {kind!r} (it has {known}, and those that installed "
+    "packages bring)"
+)
 _LITERAL_PASSWORD = (
-    "trackers.mlflow.tracking_uri: a password stands in the address of {host}; keep it out of the "
+    "{at}: a password stands in the address of {host}; keep it out of the "
     "config: write ${{oc.env:NAME}} in its place, or set MLFLOW_TRACKING_USERNAME and "
     "MLFLOW_TRACKING_PASSWORD (http) or PGPASSWORD (postgresql) in the environment"
 )
 
 
-def checked_tracking_uri(uri: str) -> str:
-    """Return `uri` with a SQLite path made absolute; refuse what cannot work or is not safe."""
+def checked_tracking_uri(uri: str, *, at: str = "trackers.mlflow.tracking_uri") -> str:
+    """Return `uri` with a SQLite path made absolute; refuse what cannot work or is not safe.
+
+    `at` is where the user wrote it.
+    """
     if uri.startswith(_SQLITE):
         path = uri.removeprefix(_SQLITE)
         return uri if path in ("", ":memory:") else _SQLITE + str(Path(path).absolute())
     parts = urlsplit(uri)
     if parts.scheme in ("", "file") and uri != "databricks":
-        raise ConfigError(_FILE_STORE.format(uri=uri))
+        raise ConfigError(_FILE_STORE.format(at=at, uri=uri))
+    if parts.scheme and not _is_known(parts.scheme.partition("+")[0]):
+        known = ", ".join(_KINDS)
+        raise ConfigError(_UNKNOWN_KIND.format(at=at, kind=parts.scheme, known=known))
     if uri.startswith(_POSTGRESQL) and find_spec("psycopg") is None:
-        require("psycopg2", needed_by="trackers.mlflow.tracking_uri", install=_POSTGRESQL_EXTRA)
+        require("psycopg2", needed_by=at, install=_POSTGRESQL_EXTRA)
     if parts.password and not _from_environment(uri, parts.password):
-        raise ConfigError(_LITERAL_PASSWORD.format(host=parts.hostname))
+        raise ConfigError(_LITERAL_PASSWORD.format(at=at, host=parts.hostname))
     return uri
 
 
@@ -83,6 +95,11 @@ def credentials(uri: str) -> tuple[str, str] | None:
     if parts.password is None:
         return None
     return unquote(parts.username or ""), unquote(parts.password)
+
+
+def _is_known(kind: str) -> bool:
+    """Tell whether MLflow has such stores, or a package brings them."""
+    return kind in _KINDS or bool(entry_points(group="mlflow.tracking_store", name=kind))
 
 
 def _from_environment(uri: str, password: str) -> bool:
