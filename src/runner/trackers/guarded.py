@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Thread
 
 from runner.trackers.tracker import TrackedRun, Tracker
 
@@ -25,19 +24,12 @@ def start_trackers(
 
 
 def finish_trackers(trackers: Mapping[str, Tracker], state: str, files: Sequence[Path]) -> None:
-    """End all at once: each may wait for its server, and after a signal there is little time."""
-
-    def finish(name: str, tracker: Tracker) -> None:
+    """End them one after another, in the thread that started them: some libraries insist on it."""
+    for name, tracker in trackers.items():
         try:
             tracker.finish(state, files)
         except Exception as error:
             _warn(name, error, "it may lack values of this run; metrics.jsonl has all")
-
-    threads = [Thread(target=finish, args=each, daemon=True) for each in trackers.items()]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def _warn(name: str, error: Exception, consequence: str) -> None:
