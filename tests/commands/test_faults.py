@@ -49,7 +49,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_second_job_on_a_directory_is_refused_and_the_first_goes_on(project: Path) -> None:
-    first = start(*SLOW, cwd=project)
+    first = start(*SLOW, "trainer.max_steps=500", cwd=project)
     wait_for(project, "outputs/run/*/metrics.jsonl")
     directory = only_run(project)
     second = run("resume", str(directory), cwd=project)

@@ -12,7 +12,7 @@ from PIL import Image
 from runner.build.trained.inference import load_reader
 from runner.config.compose import compose
 from runner.config.validate import validate
-from runner.metrics.calibration import UNCALIBRATED, Calibration
+from runner.metrics.calibration import Calibration, Uncalibrated
 from tests.commands.command import call, only_run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reading_plates.md").read_text(encoding="utf-8")
@@ -72,7 +72,7 @@ def load_own(folder: Path) -> list[float]:
     shutil.copytree(folder / "RUN_DIR", folder / "COPY", dirs_exist_ok=True)
     (folder / "COPY/calibration.json").unlink()
     reader = load_reader(folder / "COPY")
-    assert reader.calibration is UNCALIBRATED
+    assert isinstance(reader.calibration, Uncalibrated)
     return [float(row["confidence"]) for row in reader.read([folder / "PICTURES"])]
 
 

@@ -36,7 +36,8 @@ def status(path: Path, *, as_json: bool, only_failed: bool) -> None:
         from runner.config.written import read_config
 
         config = read_config(directory.config) if directory.config.is_file() else {}
-        metric = str((config.get("trainer") or {}).get("best_metric") or "")
+        trainer = config.get("trainer")
+        metric = str(trainer.get("best_metric") or "") if isinstance(trainer, dict) else ""
         row = run_row(directory, number=number or 0, config=config)
         rows = standing.seen([row]) if standing else [row]
     else:

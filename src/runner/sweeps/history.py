@@ -10,7 +10,7 @@ import yaml
 
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
-from runner.run.journal import Row, read_journal
+from runner.run.journal import Row, readable_rows
 from runner.run.provenance import read_provenance
 from runner.run.source.difference import describe_code
 from runner.sweeps.summary import RunRow
@@ -37,7 +37,7 @@ def history_of(row: RunRow, *, metric: str, others: Iterable[str] = ()) -> RunHi
         return RunHistory()
     try:
         provenance = read_provenance(directory.provenance)
-        rows = read_journal(directory.journal)
+        rows, damaged = readable_rows(directory.journal)
         limits = _limits(directory.config)
     except (RunError, OSError, ValueError, TypeError, yaml.YAMLError) as error:
         return RunHistory(problem=f"run {row.number} cannot be read whole: {error}")
@@ -52,6 +52,15 @@ def history_of(row: RunRow, *, metric: str, others: Iterable[str] = ()) -> RunHi
         seconds=max(0.0, rows[-1].time - jobs[0]["time"]) if rows and jobs else None,
         code=_states(provenance),
         limits=limits,
+        problem=_problem(row, damaged),
+    )
+
+
+def _problem(row: RunRow, damaged: list[int]) -> str | None:
+    if not damaged:
+        return None
+    return (
+        f"run {row.number} cannot be read whole: line {damaged[0]} of its metrics.jsonl is no row"
     )
 
 

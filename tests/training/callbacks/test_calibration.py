@@ -12,7 +12,7 @@ from torch import nn
 from runner.build.trained.inference import calibration_of
 from runner.config.options import TrainerOptions
 from runner.errors import Interrupted, RunError
-from runner.metrics.calibration import UNCALIBRATED, fit_calibration
+from runner.metrics.calibration import Uncalibrated, fit_calibration
 from runner.reports.reliability import reliability_from, reliability_of
 from runner.run.directory import RunDirectory
 from runner.tasks.classification import Classification
@@ -158,7 +158,7 @@ def test_what_says_nothing_leaves_confidences_alone(fit: Fit, predictions: Predi
     callback = ConfidenceCalibration()
     evaluate(fit, callback, "evaluation", predictions)
     assert not fit.directory.calibration.exists()
-    assert calibration_of(fit.directory, 7) is UNCALIBRATED
+    assert isinstance(calibration_of(fit.directory, 7), Uncalibrated)
 
 
 def test_another_step_is_not_calibrated_and_a_damaged_file_is_told(fit: Fit):
@@ -166,7 +166,7 @@ def test_another_step_is_not_calibrated_and_a_damaged_file_is_told(fit: Fit):
         fit, ConfidenceCalibration(), "evaluation", Predictions(["a", "b"], [0.3, 0.9], ["b", "b"])
     )
     assert str(calibration_of(fit.directory, 7)).startswith("calibrated on 2 evaluated samples")
-    assert calibration_of(fit.directory, 8) is UNCALIBRATED
+    assert isinstance(calibration_of(fit.directory, 8), Uncalibrated)
     fit.directory.calibration.write_text("{")
     with pytest.raises(RunError, match=r"calibration.json cannot be read .*delete it"):
         calibration_of(fit.directory, 7)
