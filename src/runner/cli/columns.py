@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from runner.cli.named_pictures import escaped
+from runner.cli.terminal_text import escaped
 
 _MIN_LAST = 24  # the last column is not cut shorter than this
 _COLORS = {

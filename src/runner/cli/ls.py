@@ -11,8 +11,8 @@ from typing import Any
 
 from runner.cli.columns import colored, shortened, table, width_of
 from runner.cli.listing.choice import Choice, Row, best_run, in_order
-from runner.cli.named_pictures import escaped
 from runner.cli.status import ago
+from runner.cli.terminal_text import escaped
 from runner.errors import RunError
 from runner.sweeps.listing import Damaged, Listed, ListedRun, ListedSweep, read_places
 from runner.sweeps.places import places_in

@@ -1,15 +1,12 @@
-"""Names of pictures: read from a stream, and shown in a terminal whatever they hold."""
+"""Names of pictures, read from a stream as they come."""
 
 import os
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from runner.errors import RunError
 
-_LONGEST = 300  # characters of a line that tells of a bad name
-_UNSEEN = ("Cc", "Cs", "Cn", "Co")  # they move the cursor, or have no form
 # How files of pictures begin: PNG, JPEG, GIF, WebP, TIFF of either order.
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
 
@@ -40,22 +37,3 @@ def paths_from(stream: BinaryIO) -> Iterator[Path]:
 def _read_some(stream: BinaryIO) -> bytes:
     """Return what is there, without waiting until a buffer is full."""
     return stream.read1(1 << 16)  # type: ignore[attr-defined]
-
-
-def printable(text: str) -> str:
-    """Return `text` with what is not seen escaped, and without its middle if it is very long."""
-    shown = escaped(text)
-    if len(shown) > _LONGEST:
-        shown = f"{shown[: _LONGEST // 2]} ... {shown[-_LONGEST // 2 :]}"
-    return shown
-
-
-def escaped(text: str) -> str:
-    """Return `text` with what is not seen escaped: what others wrote may steer a terminal."""
-    return text if text.isprintable() else "".join(_seen(character) for character in text)
-
-
-def _seen(character: str) -> str:
-    if unicodedata.category(character) in _UNSEEN:
-        return character.encode("unicode_escape", "backslashreplace").decode("ascii")
-    return character

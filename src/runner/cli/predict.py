@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TextIO
 
 from runner.build.trained.inference import load_reader
-from runner.cli.named_pictures import paths_from, printable
+from runner.cli.named_pictures import paths_from
 from runner.cli.stopping import stoppable
+from runner.cli.terminal_text import printable
 from runner.config.trust import NOBODY_ELSE, Trust
 from runner.data.pictures import find_pictures
 from runner.errors import ConfigError, DataError, RunError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli.columns import colored, table, width_of
-from runner.cli.named_pictures import escaped
+from runner.cli.terminal_text import escaped
 from runner.errors import RunError
 from runner.run.directory import RunDirectory
 from runner.sweeps.directory import SweepDirectory, is_sweep

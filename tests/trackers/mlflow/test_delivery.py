@@ -6,7 +6,6 @@ from runner.run.directory import RunDirectory
 from runner.run.status import Status, write_status
 from runner.trackers.delivery.messages import Ending
 from runner.trackers.mlflow.delivery import Delivery
-from runner.trackers.mlflow.order import Order
 from tests.trackers.mlflow.fake_store import FakeStore as Store
 from tests.trackers.mlflow.fake_store import order_of, values_of
 from tests.trackers.mlflow.world import tracked_run, write_rows
@@ -42,16 +41,7 @@ def test_what_mlflow_gets_a_power_loss_does_not_take_from_the_journal(tmp_path, 
     run = tracked_run(tmp_path / "run")
     journal = RunDirectory(tmp_path / "run").journal
     write_rows(run, 0, 3)
-    order = Order(
-        directory=str(tmp_path / "run"),
-        name="plates",
-        uri="http://server",
-        written="http://server",
-        experiment="plates",
-        artifact_location=None,
-        started_ms=0,
-    )
-    delivery = Delivery(order, lambda: store)
+    delivery = Delivery(order_of(run), lambda: store)
     monkeypatch.setattr(os, "fsync", note_sync)
     delivery.deliver_rows()
     assert store.happened == ["synced", "delivered 3", "delivered 0"]
